@@ -1,0 +1,57 @@
+# Every target does the set-up that it needs; a second run of the set-up needs no network.
+#
+#   SERVER_IMAGE=x   the image whose redis-server is tested (default: an official, pinned Redis 8)
+#   PULL=1           ask the registry again, although an image built from Debian packages is there
+#   INVENTORY=file   gate that cluster instead of a simulated one, read-only
+#   WORKERS=3        clusters at a time
+#   ARGS='-k kill'   further arguments to pytest
+#   PYTHON=path      the Python to make the environment with (default: the first that is new enough)
+
+WORKERS ?= 3
+VENV := .venv/bin
+GATE := tests/hosts tests/topology tests/redirection tests/placement tests/failover
+IMAGE := $(if $(SERVER_IMAGE),--server-image '$(SERVER_IMAGE)')
+
+.DEFAULT_GOAL := help
+.PHONY: help environment setup gate test test-all lint format bench clean lock
+
+help:  ## this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' Makefile | expand -t 20
+
+environment:
+	@sh provisioning/setup/environment.sh
+
+setup: environment  ## Python environment, Docker engine and images; the second run changes nothing
+	@$(VENV)/python -m provisioning.setup $(IMAGE) $(if $(PULL),--pull)
+
+ifdef INVENTORY
+gate: environment  ## the main job: accept or reject a cluster (INVENTORY=file: that one, read-only)
+	$(VENV)/pytest --inventory '$(INVENTORY)' -m "not destructive and not slow" $(GATE) $(ARGS)
+else
+gate: setup
+	$(VENV)/pytest -n $(WORKERS) $(IMAGE) -m "not slow" $(GATE) $(ARGS)
+endif
+
+test: setup lint  ## lint, types and every test that is not slow
+	$(VENV)/pytest -n $(WORKERS) $(IMAGE) -m "not slow" $(ARGS)
+
+test-all: setup lint  ## the same with the slow ones
+	$(VENV)/pytest -n $(WORKERS) $(IMAGE) $(ARGS)
+
+lint: environment  ## ruff and mypy
+	$(VENV)/ruff check .
+	$(VENV)/ruff format --check .
+	$(VENV)/mypy
+
+format: environment  ## let ruff mend and format
+	$(VENV)/ruff check --fix .
+	$(VENV)/ruff format .
+
+bench: setup  ## formation against the usual recipe: report/bench.json
+	$(VENV)/python -m provisioning.bench $(ARGS)
+
+clean: environment  ## remove every object of ours that no running run owns
+	$(VENV)/python -m provisioning clean
+
+lock:  ## compute requirements.lock anew from pyproject.toml
+	@sh provisioning/setup/lock.sh

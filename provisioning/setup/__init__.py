@@ -1,0 +1,1 @@
+"""Set-up of a bare machine: Python environment, Docker engine, images."""
