@@ -1,0 +1,76 @@
+"""Plan which host carries which master and which replica, so that no host loss is fatal. Pure."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+
+from provisioning.errors import LayoutError
+from provisioning.slots import SLOTS, SlotRange
+
+
+@dataclass(frozen=True)
+class PlannedNode:
+    """One node of a plan: on which host (0-based), for which shard (0-based), and its role."""
+
+    host: int
+    shard: int
+    role: str
+
+
+def equal_ranges(shards: int) -> tuple[SlotRange, ...]:
+    """Return the 16384 slots in ``shards`` ranges as redis-cli cuts them (0-5460, 5461-10922, 10923-16383)."""
+    per_shard = SLOTS / shards
+    bounds = [round(per_shard * n) for n in range(shards + 1)]
+    return tuple(SlotRange(first, last - 1) for first, last in itertools.pairwise(bounds))
+
+
+def plan(hosts: int, shards: int, replicas: int) -> tuple[PlannedNode, ...]:
+    """Place ``shards`` masters with ``replicas`` replicas each over ``hosts`` hosts.
+
+    Masters go round the hosts; the replicas of the master on host h go to the hosts before h
+    (as in the seed: host 1's master is replicated on host 3), one host each. Returns masters
+    before replicas, shard by shard.
+
+    Raises LayoutError where no layout can survive the loss of a host: fewer than three masters,
+    one host, more replicas than other hosts, or a host that must hold half of the masters.
+    """
+    if shards < 3:
+        raise LayoutError(
+            f"{shards} shards cannot form a Redis Cluster that fails over",
+            expected="at least 3 shards: the majority of masters elects, and one of two is no majority",
+            advice="use --shards 3 or more",
+        )
+    if replicas < 0 or hosts < 1:
+        raise LayoutError(
+            f"{hosts} hosts with {replicas} replicas is no layout", expected="1 host or more, 0 replicas or more"
+        )
+    if hosts < 2 and replicas:
+        raise LayoutError(
+            "one host cannot hold a master and its replica safely",
+            expected="every replica on another host than its master",
+            observed="1 host",
+            advice="use --hosts 3",
+        )
+    if replicas > hosts - 1:
+        raise LayoutError(
+            f"{replicas} replicas per master do not fit on {hosts} hosts",
+            expected=f"at most {hosts - 1} replicas: one on each host other than the master's",
+            observed=f"{replicas} replicas",
+            advice=f"use --hosts {replicas + 1} or more, or fewer replicas",
+        )
+    fullest = -(-shards // hosts)
+    if fullest * 2 >= shards:
+        raise LayoutError(
+            f"{shards} masters on {hosts} hosts do not survive the loss of a host",
+            expected="every host holds less than half of the masters, so that the rest is a majority",
+            observed=f"some host would hold {fullest} of {shards}",
+            advice=f"use --hosts {-(-shards // ((shards - 1) // 2))} or more",
+        )
+    masters = [PlannedNode(shard % hosts, shard, "master") for shard in range(shards)]
+    backing = [
+        PlannedNode((shard % hosts - 1 - n) % hosts, shard, "replica")
+        for shard in range(shards)
+        for n in range(replicas)
+    ]
+    return tuple(masters + backing)
