@@ -1,0 +1,44 @@
+"""HostEvidence: all that was seen of, and from, one host at one moment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, Self
+
+
+@dataclass(frozen=True)
+class HostEvidence:
+    """What a host shows of itself and what it can reach; None where it was not asked or did not answer.
+
+    ``reachable_ports`` maps ``ip:port`` to whether a TCP connect from this host succeeded (a port is
+    left out where the connect could not be tried). ``not_collected`` maps the name of a field to the
+    reason why it is None; None without a reason: never part of this target. ``facts`` is for what
+    later rules need and no field holds; its values must be JSON.
+    """
+
+    name: str
+    reachable_ports: Mapping[str, bool] | None = None
+    listening: tuple[str, ...] | None = None
+    processes: tuple[str, ...] | None = None
+    containers: Mapping[str, str] | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    not_collected: Mapping[str, str] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as JSON values, fields that are None left out."""
+        values = {each.name: getattr(self, each.name) for each in fields(self)}
+        return {
+            key: dict(value) if isinstance(value, Mapping) else list(value) if isinstance(value, tuple) else value
+            for key, value in values.items()
+            if value is not None
+        }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """Return what ``to_dict`` was called on; unknown keys are ignored."""
+        known = {each.name for each in fields(cls)}
+        taken: dict[str, Any] = {
+            key: tuple(value) if isinstance(value, list) else value for key, value in values.items() if key in known
+        }
+        return cls(**taken)

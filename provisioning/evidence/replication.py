@@ -1,0 +1,88 @@
+"""Replication: one node's side of it, from INFO. Knows the wire's words there (``slave0``, ``role:slave``)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from provisioning.evidence.info import parse_subfields
+
+
+@dataclass(frozen=True)
+class ReplicaLink:
+    """A replica as its master's INFO lists it. ``offset`` is in bytes of the replication stream, ``lag`` in seconds."""
+
+    ip: str
+    port: int
+    state: str
+    offset: int
+    lag: int
+
+    @property
+    def online(self) -> bool:
+        return self.state == "online"
+
+
+@dataclass(frozen=True)
+class Replication:
+    """The replication section of one node's INFO.
+
+    ``offset`` is the master's own offset on a master and the replica's processed offset on a replica,
+    in bytes; -1 where INFO does not have it. ``last_io_seconds`` and ``link_down_seconds`` are -1 where
+    INFO has -1 (never) or nothing. ``link_up`` is None on a master.
+    """
+
+    role: Literal["master", "replica", ""]
+    offset: int = -1
+    master_ip: str = ""
+    master_port: int = 0
+    link_up: bool | None = None
+    syncing: bool = False
+    last_io_seconds: int = -1
+    link_down_seconds: int = -1
+    read_only: bool = True
+    replicas: tuple[ReplicaLink, ...] = ()
+
+
+def parse_replication(info: Mapping[str, str]) -> Replication:
+    """Read the replication section of a parsed INFO. Numbers that cannot be read count as missing (-1)."""
+    role = info.get("role", "")
+    if role == "slave":
+        return Replication(
+            "replica",
+            offset=_number(info.get("slave_repl_offset")),
+            master_ip=info.get("master_host", ""),
+            master_port=max(_number(info.get("master_port")), 0),
+            link_up=info.get("master_link_status") == "up",
+            syncing=info.get("master_sync_in_progress") == "1",
+            last_io_seconds=_number(info.get("master_last_io_seconds_ago")),
+            link_down_seconds=_number(info.get("master_link_down_since_seconds")),
+            read_only=info.get("slave_read_only", "1") == "1",
+        )
+    if role != "master":
+        return Replication("")
+    listed = [
+        parse_subfields(value) for name, value in info.items() if name.startswith("slave") and name[5:].isdecimal()
+    ]
+    return Replication(
+        "master",
+        offset=_number(info.get("master_repl_offset")),
+        replicas=tuple(
+            ReplicaLink(
+                each.get("ip", ""),
+                max(_number(each.get("port")), 0),
+                each.get("state", ""),
+                _number(each.get("offset")),
+                _number(each.get("lag")),
+            )
+            for each in listed
+        ),
+    )
+
+
+def _number(text: str | None) -> int:
+    try:
+        return int(text or "-1")
+    except ValueError:
+        return -1
