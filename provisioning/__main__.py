@@ -1,0 +1,195 @@
+"""``python -m provisioning``: a cluster to play with, its status, one command on one node, and its end."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from provisioning import playground
+from provisioning.ansible_inventory import DEFAULT_INVENTORY, planned_inventory, read_inventory
+from provisioning.docker_engine import connect
+from provisioning.errors import GauntletError
+from provisioning.images import host_image, server_image
+from provisioning.interrupt import EXIT_INTERRUPTED, terminate_like_interrupt
+from provisioning.inventory import Inventory
+from provisioning.layout_table import layout_table
+from provisioning.ownership import clean, reap
+from provisioning.resp import Refused
+from provisioning.simulation import Images
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; return its exit code: 0, 1 with one message on stderr, 130 after Ctrl-C."""
+    terminate_like_interrupt()
+    options = parser().parse_args(arguments)
+    try:
+        code: int = options.act(options)
+    except GauntletError as problem:
+        print(f"error: {problem}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("interrupted: cleaned up", file=sys.stderr)
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        return 1
+    return code
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of all commands."""
+    main_parser = argparse.ArgumentParser(prog="python -m provisioning", description=__doc__)
+    commands = main_parser.add_subparsers(required=True, metavar="COMMAND")
+
+    up = commands.add_parser("up", help="build a simulated cluster that stays until `down`")
+    up.add_argument("--name", default=playground.DEFAULT_NAME)
+    up.add_argument("--inventory", type=Path, help="simulate this inventory (default: provisioning/inventory.yaml)")
+    up.add_argument("--shards", type=int, help="number of masters (default 3)")
+    up.add_argument("--replicas", type=int, help="replicas of each master (default 1)")
+    up.add_argument("--hosts", type=int, help="number of hosts (default 3)")
+    up.add_argument("--node-timeout", type=int, metavar="MS", help="cluster-node-timeout in milliseconds")
+    up.add_argument("--server-image", metavar="REFERENCE", help="Docker image of the server")
+    up.add_argument("--reach", choices=("auto", "direct", "published"), default="auto")
+    up.add_argument("--joined", action="store_true", help="form it by MEET and REPLICATE instead of seeding nodes.conf")
+    up.add_argument("--inventory-out", type=Path, metavar="FILE", help="write the effective inventory here too")
+    up.set_defaults(act=_up)
+
+    status = commands.add_parser("status", help="show the clusters that are up")
+    status.add_argument("--name")
+    status.add_argument("--json", action="store_true", help="every node's host, containers, addresses, role, id, shard")
+    status.set_defaults(act=_status)
+
+    cli = commands.add_parser("cli", help="run one Redis command on one node")
+    cli.add_argument("--name", default="")
+    cli.add_argument("node", metavar="NODE", help="for example redis-host-1/redis_master")
+    cli.add_argument("command", nargs=argparse.REMAINDER, metavar="COMMAND...")
+    cli.set_defaults(act=_cli)
+
+    down = commands.add_parser("down", help="remove a cluster and everything it made")
+    which = down.add_mutually_exclusive_group()
+    which.add_argument("--name", default="")
+    which.add_argument("--all", action="store_true")
+    down.set_defaults(act=_down)
+
+    sweep = commands.add_parser("clean", help="remove every object of ours that no running run owns")
+    sweep.set_defaults(act=_clean)
+    return main_parser
+
+
+def _wanted(options: Any) -> Inventory:
+    sizes = {name: getattr(options, name) for name in ("shards", "replicas", "hosts")}
+    if options.inventory and any(each is not None for each in sizes.values()):
+        raise GauntletError("--inventory says the size already", advice="leave --shards, --replicas and --hosts out")
+    if any(each is not None for each in sizes.values()):
+        chosen = {"shards": 3, "replicas": 1, "hosts": 3} | {k: v for k, v in sizes.items() if v is not None}
+        wanted = planned_inventory(**chosen)
+    else:
+        wanted = read_inventory(options.inventory or DEFAULT_INVENTORY)
+    if options.node_timeout is not None:
+        if options.node_timeout < 1:
+            raise GauntletError("--node-timeout is milliseconds and positive", observed=str(options.node_timeout))
+        wanted = replace(wanted, node_timeout_ms=options.node_timeout)
+    return wanted
+
+
+def _up(options: Any) -> int:
+    wanted = _wanted(options)
+    engine = connect()
+    reap(engine, print)
+    images = Images(server_image(engine, options.server_image, print), host_image(engine, print))
+    print(f"server     {images.server}")
+    cluster = playground.up(
+        engine,
+        options.name,
+        wanted,
+        images,
+        reach=options.reach,
+        formation="joined" if options.joined else "seeded",
+        inventory_out=options.inventory_out,
+    )
+    print(layout_table(cluster))
+    written = options.inventory_out or playground.inventory_file(options.name)
+    print(f"inventory  {written}")
+    print(f"judge it   pytest --inventory {written}")
+    print(f"remove it  python -m provisioning down --name {options.name}")
+    return 0
+
+
+def _status(options: Any) -> int:
+    engine = connect()
+    names = [options.name] if options.name else playground.names(engine)
+    clusters = {name: playground.found(engine, name) for name in names}
+    if options.json:
+        print(json.dumps({name: playground.status(cluster) for name, cluster in clusters.items()}, indent=2))
+    else:
+        for name, cluster in clusters.items():
+            print(f"{name}  ({playground.inventory_file(name)})\n{layout_table(cluster)}")
+        if not clusters:
+            print("no cluster is up: python -m provisioning up")
+    return 0
+
+
+def _cli(options: Any) -> int:
+    engine = connect()
+    name = options.name or _only(playground.names(engine))
+    cluster = playground.found(engine, name)
+    nodes = {node.full_name: node for node in cluster.inventory.nodes}
+    if options.node not in nodes:
+        raise GauntletError(f"there is no node {options.node!r}", expected=f"one of {', '.join(nodes)}")
+    if not options.command:
+        raise GauntletError("no command is given", advice=f"python -m provisioning cli {options.node} CLUSTER NODES")
+    try:
+        answer = cluster.call(nodes[options.node], *options.command)
+    except Refused as refusal:
+        print(f"(error) {refusal}")
+        return 1
+    print(_shown(answer))
+    return 0
+
+
+def _only(names: list[str]) -> str:
+    if len(names) != 1:
+        raise GauntletError(
+            "which cluster?", expected="one cluster that is up, or --name", observed=f"up: {', '.join(names) or 'none'}"
+        )
+    return names[0]
+
+
+def _shown(answer: object, indent: str = "") -> str:
+    """Return an answer the way redis-cli prints it without a terminal."""
+    if isinstance(answer, list):
+        return (
+            "\n".join(
+                f"{indent if n > 1 else ''}{n}) {_shown(each, indent + ' ' * len(f'{n}) '))}"
+                for n, each in enumerate(answer, 1)
+            )
+            or "(empty array)"
+        )
+    return "(nil)" if answer is None else str(answer).rstrip("\n")
+
+
+def _down(options: Any) -> int:
+    engine = connect()
+    names = playground.names(engine) if options.all else [options.name or playground.DEFAULT_NAME]
+    for name in names:
+        print(f"removed {playground.down(engine, name)} objects of {name}")
+    if not names:
+        print("no cluster is up")
+    return 0
+
+
+def _clean(options: Any) -> int:
+    engine = connect()
+    print(f"removed {clean(engine, print)} objects in all")
+    for file in playground.inventories():
+        if file.stem not in playground.names(engine):
+            file.unlink(missing_ok=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,303 @@
+"""A running cluster, simulated or real: ask its nodes, wait for it, and drive a client at it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from typing import Any, TypeVar
+
+import redis
+import redis.asyncio
+
+from provisioning.cluster_nodes import parse_cluster_nodes
+from provisioning.cluster_view import ClusterView
+from provisioning.errors import NodeUnreachable, SimulationError
+from provisioning.evidence import Evidence
+from provisioning.evidence.collect import TOPOLOGY, collect
+from provisioning.inventory import Inventory, Node, WantedShard
+from provisioning.readiness import find_unready
+from provisioning.resp import DEADLINE_SECONDS, Connection, Refused
+from provisioning.simulation import Simulation
+from provisioning.slots import key_in_slot
+from provisioning.topology import agree
+from provisioning.waiting import wait_until
+
+T = TypeVar("T")
+
+RESTART_GUARD_SECONDS = 2.0
+"""A restarted master refuses writes for 2000 ms (redis: CLUSTER_WRITABLE_DELAY)."""
+
+REJOIN_SECONDS = 10.0
+"""Start of the process, loading, bus links, handshake and the first full synchronisation, on a loaded machine."""
+
+
+class Cluster:
+    """Handle on the nodes of one inventory. ``simulation`` is None for real hosts."""
+
+    def __init__(self, inventory: Inventory, simulation: Simulation | None = None) -> None:
+        self.inventory = inventory
+        self.simulation = simulation
+        self._links = {node.full_name: (threading.Lock(), Connection.to(node)) for node in inventory.nodes}
+
+    def __repr__(self) -> str:
+        return f"<Cluster {self.inventory.simulation or self.inventory.name}: {len(self.inventory.nodes)} nodes>"
+
+    @property
+    def simulated(self) -> Simulation:
+        """The simulation that the cluster runs on. Raises SimulationError for real hosts."""
+        if self.simulation is None:
+            raise SimulationError(
+                f"{self.inventory.name} runs on real hosts", advice="build a simulated cluster for this"
+            )
+        return self.simulation
+
+    # -- asking ---------------------------------------------------------------------------------
+
+    def call(self, node: Node, *words: str | bytes | int, deadline: float = DEADLINE_SECONDS) -> Any:
+        """Send one command once to one node and return its raw answer.
+
+        Raises Refused for an error answer, NodeUnreachable where none came within ``deadline`` seconds.
+        """
+        lock, link = self._links[node.full_name]
+        with lock:
+            return link.call(*words, deadline=deadline)
+
+    def ask(self, node: Node, *words: str | bytes | int) -> str:
+        """Return the raw answer as text, an error answer included, as redis-cli would print it."""
+        try:
+            return str(self.call(node, *words))
+        except Refused as refusal:
+            return str(refusal)
+
+    def connection(self, node: Node) -> Connection:
+        """Return a connection of its own to the node, for MULTI, ASKING, READONLY and subscriptions."""
+        return Connection.to(node)
+
+    def view(self, node: Node) -> ClusterView:
+        """Return the node's view of the cluster. Raises NodeUnreachable."""
+        return parse_cluster_nodes(self.call(node, "CLUSTER", "NODES"), seen_by=node.full_name)
+
+    def views(self, nodes: Iterable[Node] | None = None) -> dict[str, ClusterView | None]:
+        """Return the view of each node by full name, None where it does not answer; asked in parallel."""
+
+        def look(node: Node) -> ClusterView | None:
+            try:
+                return self.view(node)
+            except (NodeUnreachable, Refused):
+                return None
+
+        asked = list(self.inventory.nodes if nodes is None else nodes)
+        with ThreadPoolExecutor(len(asked)) as pool:
+            return dict(zip((node.full_name for node in asked), pool.map(look, asked), strict=True))
+
+    def look(self, nodes: Iterable[Node] | None = None) -> Evidence:
+        """Return everything that the nodes say about themselves and each other at this moment."""
+        return collect(self.inventory, nodes)
+
+    def info(self, node: Node) -> Mapping[str, str]:
+        """Return the node's INFO as a flat mapping."""
+        lines = (line.partition(":") for line in str(self.call(node, "INFO")).splitlines() if ":" in line)
+        return {name: value for name, _, value in lines}
+
+    def state(self, node: Node) -> str:
+        """Return the node's cluster_state: ok, fail, or unreachable."""
+        try:
+            text = str(self.call(node, "CLUSTER", "INFO"))
+        except (NodeUnreachable, Refused):
+            return "unreachable"
+        return next(line.partition(":")[2] for line in text.splitlines() if line.startswith("cluster_state"))
+
+    def ids(self) -> dict[str, str]:
+        """Return the id of every node by full name, as each says itself."""
+        return {node.full_name: str(self.call(node, "CLUSTER", "MYID")) for node in self.inventory.nodes}
+
+    def owner(self, slot: int, *, seen_by: Node | None = None) -> Node:
+        """Return the node that owns the slot in the view of ``seen_by`` (default: any that answers)."""
+        for view in [self.view(seen_by)] if seen_by else self.views().values():
+            entry = view.owner_of(slot) if view is not None else None
+            node = self.inventory.at(entry.ip, entry.port) if entry is not None else None
+            if node is not None:
+                return node
+        raise SimulationError(f"no node of the inventory owns slot {slot}", observed=self.shown())
+
+    def key_in(self, slot: int) -> str:
+        """Return a key of that slot which nobody writes."""
+        return key_in_slot(slot, "redis-gauntlet:look:")
+
+    def shard_of(self, node: Node) -> WantedShard:
+        """Return the wanted shard that the node belongs to."""
+        return next(
+            shard
+            for shard in self.inventory.shards
+            if node.full_name in (shard.master.full_name, *(each.full_name for each in shard.replicas))
+        )
+
+    def roles(self) -> dict[str, str]:
+        """Return for every node ``master 0-5460``, ``replica of <name>`` or ``dead``, each in its own words."""
+        found = {}
+        for name, view in self.views().items():
+            own = view.myself if view is not None else None
+            if view is None or own is None:
+                found[name] = "dead"
+            elif "master" in own.flags:
+                found[name] = f"master {' '.join(map(str, own.slots))}".strip()
+            else:
+                master = view.entry(own.master_id)
+                node = self.inventory.at(master.ip, master.port) if master is not None else None
+                found[name] = f"replica of {node.full_name if node else own.master_id}"
+        return found
+
+    def shown(self) -> str:
+        """Return what every node shows, one line each: the text of a failed wait."""
+        return "\n    " + "\n    ".join(
+            f"{name}: {role}, state {self.state(self.inventory.node(name))}" for name, role in self.roles().items()
+        )
+
+    # -- waiting --------------------------------------------------------------------------------
+
+    def wait_for(self, look: Callable[[], T | None], expected: str, seconds: float) -> T:
+        """Wait until ``look`` returns something true; the error shows what every node shows. See wait_until."""
+        return wait_until(look, expected, seconds, shown=self.shown)
+
+    def wait_ready(self, seconds: float | None = None, *, may_write: bool | None = None) -> Evidence:
+        """Wait until the cluster is ready and return the evidence of it.
+
+        Ready: every node's view agrees, NODES = SLOTS = SHARDS, the replication links are up and
+        caught up. CLUSTER SLOTS leaves out replicas whose offset is 0, so on an idle fresh cluster
+        one key per shard is written and removed if ``may_write`` (default: simulated clusters only).
+        Raises WaitTimeout.
+        """
+        budget = (
+            seconds if seconds is not None else RESTART_GUARD_SECONDS + REJOIN_SECONDS + 2 * self.inventory.node_timeout
+        )
+        writing = self.simulation is not None if may_write is None else may_write
+        nudged: set[str] = set()
+        reasons: list[str] = []
+
+        def ready() -> Evidence | None:
+            evidence = collect(self.inventory, questions=TOPOLOGY, redirects=False)
+            reasons[:] = find_unready(evidence)
+            if writing and any("offset 0" in reason for reason in reasons):
+                self._nudge(nudged)
+            return None if reasons else evidence
+
+        return wait_until(ready, "a cluster that is ready", budget, shown=lambda: "; ".join(reasons[:6]) + self.shown())
+
+    def wait_agreement(self, nodes: Iterable[Node], seconds: float) -> None:
+        """Wait until these nodes' views agree on nodes, roles, masters and slot owners."""
+        asked = list(nodes)
+
+        def agreed() -> bool:
+            views = [view for view in self.views(asked).values() if view is not None]
+            return len(views) == len(asked) and agree(views)
+
+        self.wait_for(agreed, f"{len(asked)} views that agree", seconds)
+
+    def wait_owner(self, slot: int, owner: Node, nodes: Iterable[Node], seconds: float) -> None:
+        """Wait until all these nodes see ``owner`` as the live master that owns the slot."""
+        asked = list(nodes)
+
+        def owned() -> bool:
+            for view in self.views(asked).values():
+                entry = view.owner_of(slot) if view is not None else None
+                if entry is None or (entry.ip, entry.port) != (owner.announced, owner.port):
+                    return False
+                if {"fail", "pfail"} & entry.flags:
+                    return False
+            return True
+
+        self.wait_for(owned, f"{owner.full_name} owns slot {slot} in the view of {len(asked)} nodes", seconds)
+
+    def wait_replica(self, replica: Node, master: Node, seconds: float) -> None:
+        """Wait until every node sees ``replica`` as a live replica of ``master``, linked and caught up."""
+
+        def following() -> bool:
+            for view in self.views().values():
+                entry = view.by_address.get(replica.address) if view is not None else None
+                leader = view.by_address.get(master.address) if view is not None else None
+                if entry is None or leader is None or entry.master_id != leader.node_id or "replica" not in entry.flags:
+                    return False
+                if {"fail", "pfail", "handshake"} & entry.flags or not entry.link_connected:
+                    return False
+            return self.caught_up(replica, master)
+
+        self.wait_for(following, f"{replica.full_name} is a live replica of {master.full_name} everywhere", seconds)
+
+    def caught_up(self, replica: Node, master: Node) -> bool:
+        """True where the link is up and the replica has read all that its master had written just before."""
+        try:
+            written = int(self.info(master)["master_repl_offset"])
+            info = self.info(replica)
+        except (NodeUnreachable, Refused, KeyError):
+            return False
+        return info.get("master_link_status") == "up" and int(info.get("slave_repl_offset", -1)) >= written
+
+    # -- acting ---------------------------------------------------------------------------------
+
+    def manual_failover(self, replica: Node) -> None:
+        """Let the replica take over from its live master, losing nothing, and wait until all nodes agree.
+
+        A manual failover is given up by the server after 5 s; it is asked for once. Right after a
+        rejoin voters refuse: call wait_replica first. Raises WaitTimeout.
+        """
+        slot = self.shard_of(replica).master.slots[0].first
+        answer = self.call(replica, "CLUSTER", "FAILOVER")
+        if answer != "OK":
+            raise SimulationError(f"{replica.full_name} refused CLUSTER FAILOVER", observed=str(answer))
+        self.wait_owner(slot, replica, self.inventory.nodes, 5 + REJOIN_SECONDS)
+
+    def restore_layout(self) -> list[str]:
+        """Bring every master back to where the inventory has it; return the commands that did it.
+
+        All nodes must be alive. Raises WaitTimeout.
+        """
+        done = []
+        for shard in self.inventory.shards:
+            current = self.owner(shard.master.slots[0].first)
+            if current.full_name == shard.master.full_name:
+                continue
+            self.wait_replica(shard.master, current, REJOIN_SECONDS + 4 * self.inventory.node_timeout)
+            self.manual_failover(shard.master)
+            done.append(f"CLUSTER FAILOVER on {shard.master.full_name}")
+        for shard in self.inventory.shards:
+            for replica in shard.replicas:
+                self.wait_replica(replica, shard.master, REJOIN_SECONDS + 4 * self.inventory.node_timeout)
+        return done
+
+    def client(self, **options: Any) -> redis.RedisCluster:
+        """Return a redis-py cluster client whose addresses are mapped to those that this process reaches."""
+        return redis.RedisCluster(**self._client_options(redis.cluster.ClusterNode), **options)
+
+    def async_client(self, **options: Any) -> redis.asyncio.RedisCluster:
+        """Return the asyncio twin of ``client``."""
+        return redis.asyncio.RedisCluster(**self._client_options(redis.asyncio.cluster.ClusterNode), **options)
+
+    def _client_options(self, startup: Any) -> dict[str, Any]:
+        first = self.inventory.nodes[0]
+        outside = {(node.announced, node.port): node.outside for node in self.inventory.nodes}
+        return {
+            "startup_nodes": [startup(*node.outside) for node in self.inventory.nodes],
+            "username": first.user or None,
+            "password": first.password or None,
+            "address_remap": lambda address: outside.get(address, address),
+            "decode_responses": True,
+        }
+
+    def _nudge(self, nudged: set[str]) -> None:
+        """Give every replica an offset above 0, and let all others hear of it at once.
+
+        One key per shard is written and removed. Nodes learn each other's offsets from the header of any
+        bus message; a PUBLISH on the replica is one that goes to all, while pings take up to half a node
+        timeout. (A server whose PUBLISH has a lighter header is heard of by its pings.)
+        """
+        for shard in self.inventory.shards:
+            key = key_in_slot(shard.master.slots[0].first, "redis-gauntlet:nudge:")
+            with suppress(Refused, NodeUnreachable):
+                if shard.master.full_name not in nudged:
+                    self.call(shard.master, "SET", key, "1", "PX", "60000")
+                    self.call(shard.master, "DEL", key)
+                    nudged.add(shard.master.full_name)
+                for replica in shard.replicas:
+                    self.call(replica, "PUBLISH", "redis-gauntlet:nudge", "")

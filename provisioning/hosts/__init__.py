@@ -1,0 +1,1 @@
+"""Ways to be a host, behind one protocol."""

@@ -1,0 +1,177 @@
+"""One connection to one Redis server that sends once and says exactly what came back.
+
+A cluster client retries and follows redirects; evidence needs the raw answer. The protocol is
+parsed by hiredis; this is the socket, the deadline and the login around it.
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import time
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Any, Self, cast
+
+import hiredis
+
+from provisioning.errors import NodeUnreachable
+from provisioning.inventory import Node, Tls
+
+DEADLINE_SECONDS = 2.0
+"""How long one command may take where nothing else is said: a healthy node answers within milliseconds."""
+
+
+class Refused(Exception):
+    """An error that the server answered, such as ``MOVED 15495 10.0.0.1:6373``: the command was not applied."""
+
+    @property
+    def code(self) -> str:
+        """The first word: MOVED, ASK, CLUSTERDOWN, NOAUTH, ERR, ..."""
+        return str(self).partition(" ")[0]
+
+
+class Connection:
+    """A logged-in connection, opened when first used and again after it was lost.
+
+    Every call has one deadline, in seconds, for connecting, login, sending and answering. Not for
+    several threads at once.
+    """
+
+    def __init__(
+        self,
+        address: tuple[str, int],
+        *,
+        user: str = "",
+        password: str = "",
+        tls: Tls | None = None,
+        deadline: float = DEADLINE_SECONDS,
+    ) -> None:
+        self.address = address
+        self.deadline = deadline
+        self._user = user
+        self._password = password
+        self._tls = tls
+        self._socket: socket.socket | None = None
+        self._reader = hiredis.Reader()
+
+    @classmethod
+    def to(cls, node: Node, *, deadline: float = DEADLINE_SECONDS) -> Connection:
+        """Return a connection to that node as this process reaches it, with its login."""
+        return cls(node.outside, user=node.user, password=node.password, tls=node.tls, deadline=deadline)
+
+    def __repr__(self) -> str:
+        return f"<Connection {self.address[0]}:{self.address[1]}>"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection; the next call opens a new one."""
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+
+    def call(self, *words: str | bytes | int, deadline: float | None = None) -> Any:
+        """Send one command once and return its answer: str, bytes where not UTF-8, int, None or a list.
+
+        Raises Refused for an error answer, NodeUnreachable where no answer came within the deadline.
+        """
+        return self.calls([words], deadline=deadline)[0]
+
+    def calls(
+        self,
+        commands: Sequence[Sequence[str | bytes | int]],
+        *,
+        deadline: float | None = None,
+        raise_refusals: bool = True,
+    ) -> list[Any]:
+        """Send several commands together and return their answers in order; see ``call``.
+
+        With ``raise_refusals=False`` an error answer stands in the list as a Refused.
+        """
+        until = time.monotonic() + (self.deadline if deadline is None else deadline)
+        try:
+            if self._socket is None:
+                self._open(until)
+            return self._exchange(commands, until, raise_refusals)
+        except (OSError, ssl.SSLError, hiredis.HiredisError) as problem:
+            self.close()
+            reason = "no answer within the deadline" if isinstance(problem, TimeoutError) else str(problem)
+            raise NodeUnreachable(
+                f"{self.address[0]}:{self.address[1]} does not answer {' '.join(map(_shown, commands[0][:2]))}",
+                observed=reason,
+            ) from None
+
+    def _open(self, until: float) -> None:
+        raw = socket.create_connection(self.address, timeout=_left(until))
+        raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._reader = hiredis.Reader(encoding="utf-8", errors="surrogateescape")
+        self._socket = raw
+        if self._tls is not None:
+            context = ssl.create_default_context(cafile=self._tls.ca_file or None)
+            context.check_hostname = False
+            if self._tls.cert_file:
+                context.load_cert_chain(self._tls.cert_file, self._tls.key_file or None)
+            self._socket = context.wrap_socket(raw)
+        if self._password:
+            login = ("AUTH", self._user, self._password) if self._user else ("AUTH", self._password)
+            self._exchange([login], until, raise_refusals=True)
+
+    def _exchange(
+        self, commands: Sequence[Sequence[str | bytes | int]], until: float, raise_refusals: bool
+    ) -> list[Any]:
+        assert self._socket is not None
+        self._socket.settimeout(_left(until))
+        self._socket.sendall(b"".join(map(_packed, commands)))
+        answers: list[Any] = []
+        for _ in commands:
+            answer = self._answer(until)
+            if isinstance(answer, hiredis.ReplyError):
+                answer = Refused(str(answer))
+            answers.append(answer)
+        if raise_refusals:
+            for answer in answers:
+                if isinstance(answer, Refused):
+                    raise answer
+        return answers
+
+    def _answer(self, until: float) -> Any:
+        assert self._socket is not None
+        while (answer := self._reader.gets()) is False:
+            self._socket.settimeout(_left(until))
+            received = self._socket.recv(65536)
+            if not received:
+                raise ConnectionResetError("the server closed the connection")
+            self._reader.feed(received)
+        return answer
+
+    def next_message(self, deadline: float) -> Any:
+        """Return the next message of a subscribed connection. Raises NodeUnreachable at the deadline."""
+        try:
+            return self._answer(time.monotonic() + deadline)
+        except OSError as problem:
+            self.close()
+            raise NodeUnreachable(f"no message from {self.address}", observed=str(problem)) from None
+
+
+def _left(until: float) -> float:
+    left = until - time.monotonic()
+    if left <= 0:
+        raise TimeoutError("deadline passed")
+    return left
+
+
+def _packed(words: Sequence[str | bytes | int]) -> bytes:
+    encoded = tuple(word.encode("utf-8", "surrogateescape") if isinstance(word, str) else word for word in words)
+    packed: bytes = cast(Any, hiredis).pack_command(encoded)
+    return packed
+
+
+def _shown(word: str | bytes | int) -> str:
+    return word if isinstance(word, str) else repr(word)
