@@ -1,0 +1,9 @@
+"""The suite's plugins; all of them live in fixtures/."""
+
+pytest_plugins = [
+    "fixtures.options",
+    "fixtures.session",
+    "fixtures.cluster",
+    "fixtures.reporting",
+    "fixtures.faults",
+]
