@@ -1,0 +1,108 @@
+"""An engine is installed and started only where that is ours to do."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from provisioning import apt, docker_engine, docker_install
+from provisioning.docker_engine import Engine, EngineAbsent
+from provisioning.errors import EngineError, GauntletError
+from provisioning.state import held, state_dir
+
+pytestmark = pytest.mark.unit
+
+
+@pytest.fixture
+def calls(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
+    """What would have been installed; nothing is. The state directory is the test's own."""
+    installed: list[str] = []
+    monkeypatch.setenv("REDIS_GAUNTLET_STATE", str(tmp_path / "state"))
+    monkeypatch.setattr(apt, "install", lambda *packages: installed.extend(packages))
+    return installed
+
+
+def fail_with(error: EngineError) -> object:
+    def connect() -> Engine:
+        raise error
+
+    return connect
+
+
+def test_chosen_engine_is_not_replaced(calls: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where DOCKER_HOST or a context points to a dead engine, none is installed beside it."""
+    monkeypatch.setattr(docker_engine, "connect", fail_with(EngineError("dead")))
+    with pytest.raises(EngineError, match="dead"):
+        docker_install.ensure(print)
+    assert calls == []
+
+
+def test_no_right_to_install(calls: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without root and passwordless sudo the message says what to do, and nothing is tried."""
+    monkeypatch.setattr(docker_engine, "connect", fail_with(EngineAbsent("nobody answers", observed="refused")))
+    monkeypatch.setattr(apt, "root_prefix", lambda: None)
+    with pytest.raises(EngineError, match="nobody answers") as caught:
+        docker_install.ensure(print)
+    assert "sudo" in caught.value.observed
+    assert "DOCKER_HOST" in caught.value.advice
+    assert calls == []
+
+
+def test_dockerd_that_ends_at_once(calls: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """An engine that does not come up is told with its own last words and where its log is."""
+    daemon = tmp_path / "dockerd"
+    daemon.write_text("#!/bin/sh\necho 'failed to start daemon: no such thing'\nexit 1\n")
+    daemon.chmod(0o755)
+    monkeypatch.setattr(docker_engine, "connect", fail_with(EngineAbsent("nobody answers")))
+    monkeypatch.setattr(apt, "root_prefix", lambda: ())
+    monkeypatch.setattr(docker_install, "dockerd", lambda: str(daemon))
+    monkeypatch.setattr(docker_install, "under_systemd", lambda: False)
+    monkeypatch.setattr(docker_install, "already_starting", lambda: False)
+    with pytest.raises(EngineError, match="does not start") as caught:
+        docker_install.ensure(print)
+    assert caught.value.observed == "failed to start daemon: no such thing"
+    assert "dockerd.log" in caught.value.advice
+
+
+def test_lock_makes_the_second_wait(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A lock that somebody holds is waited for, and the wait is told."""
+    monkeypatch.setenv("REDIS_GAUNTLET_STATE", str(tmp_path))
+    waiting, entered = threading.Event(), threading.Event()
+
+    def second() -> None:
+        with held("one", waiting.set):
+            entered.set()
+
+    with held("one"):
+        thread = threading.Thread(target=second)
+        thread.start()
+        assert waiting.wait(5)
+        assert not entered.is_set()
+    thread.join(5)
+    assert entered.is_set()
+
+
+def test_state_directory_is_private(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The state directory is where the environment says, and only its owner may look into it."""
+    monkeypatch.delenv("REDIS_GAUNTLET_STATE", raising=False)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    assert state_dir() == tmp_path / "redis-gauntlet"
+    assert state_dir().stat().st_mode & 0o777 == 0o700
+
+
+def test_state_directory_that_cannot_be_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A state directory that cannot be made is a message, not a traceback."""
+    monkeypatch.setenv("REDIS_GAUNTLET_STATE", "/dev/null/state")
+    with pytest.raises(GauntletError, match="state directory"):
+        state_dir()
+
+
+def test_unknown_package_is_a_message() -> None:
+    """A package that apt does not have is a message with apt's own words."""
+    if not apt.can_install():
+        pytest.skip("no right to install packages here")
+    with pytest.raises(apt.PackageError) as caught:
+        apt.install("no-such-package-of-ours")
+    assert caught.value.observed.startswith("E: ")

@@ -1,0 +1,116 @@
+"""Each address rule finds its planted defect."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from fixtures.rules.addresses import kind_of
+from fixtures.rules.finding import Severity
+from fixtures.rules.judge import judge
+from provisioning.evidence import Evidence
+from tests.unit.listing import M1, M2, R1, change, entries, findings, node_changed, pasted, rules_in, seen_by_all
+
+pytestmark = pytest.mark.unit
+
+
+@pytest.mark.parametrize(
+    ("ip", "kind"),
+    [
+        ("127.0.0.1", "loopback"),
+        ("::1", "loopback"),
+        ("0.0.0.0", "unspecified"),
+        ("172.17.0.2", "docker bridge"),
+        ("172.18.0.2", "private"),
+        ("173.17.0.3", "public"),
+        ("240b:c0e0::1", "public"),
+        ("fd00::1", "private"),
+        ("4.x.x.6", "masked"),
+        ("10.*.*.1", "masked"),
+        ("test-node2", "hostname"),
+        ("", ""),
+    ],
+)
+def test_addresses_have_kinds(ip: str, kind: str) -> None:
+    """Every sort of address that listings show is told apart."""
+    assert kind_of(ip) == kind
+
+
+@pytest.mark.parametrize("ip", ["127.0.0.1", "172.17.0.2", "0.0.0.0", "8.8.8.8"])
+def test_unroutable_address_is_found(ip: str) -> None:
+    """A loopback, bridge or unspecified address, or a public one among private ones, is found."""
+    (finding,) = findings(pasted(lambda lines: change(lines, R1, ip=ip)), "unroutable-announced-address")
+    assert finding.subject == f"{ip}:6374"
+
+
+def test_address_that_is_not_the_inventorys_is_found() -> None:
+    """A node announced under a plausible but wrong address is found by name, and the repair has the right one."""
+    (finding,) = findings(
+        seen_by_all(lambda lines: change(lines, R1, ip="192.168.171.9")), "unroutable-announced-address"
+    )
+    assert finding.subject == R1
+    assert "CONFIG SET cluster-announce-ip 192.168.171.101" in finding.repair
+
+
+def test_own_line_without_ip_is_a_warning() -> None:
+    """A node that does not know its own IP is found, and is not compared by host."""
+    evidence = pasted(lambda lines: change(lines, M1, ip="", port=7000, bus_port=None))
+    assert findings(evidence, "myself-without-ip")[0].severity == Severity.WARNING
+    assert rules_in(evidence) == {"myself-without-ip"}
+
+
+def test_hostnames_on_some_nodes_only_are_found() -> None:
+    """A node without hostname among others with one is found; nodes without an address do not count."""
+    names = {name: f"node-{n}.example" for n, name in enumerate(entries())}
+    evidence = pasted(lambda lines: [change(lines, name, hostname=names[name]) for name in names if name != R1])
+    assert [each.subject for each in findings(evidence, "hostname-missing-mixed")] == ["192.168.171.101:6374"]
+    everyone = pasted(lambda lines: [change(lines, name, hostname=names[name]) for name in names])
+    assert findings(everyone, "hostname-missing-mixed") == ()
+
+
+def test_name_in_the_ip_field_is_found() -> None:
+    """A hostname where an IP belongs is found; a masked address is none."""
+    assert findings(pasted(lambda lines: change(lines, R1, ip="test-node2")), "hostname-in-ip-field")
+    assert findings(pasted(lambda lines: change(lines, R1, ip="4.x.x.6")), "hostname-in-ip-field") == ()
+
+
+def test_bus_port_is_the_offset_or_the_inventorys() -> None:
+    """A bus port that is neither port + 10000 nor the inventory's is found; a missing or zero one is not."""
+    assert findings(pasted(lambda lines: change(lines, R1, bus_port=7374)), "nonstandard-bus-port")
+    assert findings(pasted(lambda lines: change(lines, R1, bus_port=None)), "nonstandard-bus-port") == ()
+    evidence = seen_by_all(lambda lines: change(lines, R1, bus_port=7374))
+    assert findings(evidence, "nonstandard-bus-port")[0].subject == R1
+    assert evidence.wanted is not None
+    meant = replace(evidence.wanted.node(R1), bus_port=7374)
+    assert findings(replace(evidence, wanted=evidence.wanted.with_nodes({R1: meant})), "nonstandard-bus-port") == ()
+
+
+def closed(evidence: Evidence, address: str) -> Evidence:
+    hosts = tuple(
+        replace(host, reachable_ports={**(host.reachable_ports or {}), address: False}) for host in evidence.hosts
+    )
+    return replace(evidence, hosts=hosts)
+
+
+def test_redirect_to_an_unreachable_address_is_found() -> None:
+    """A raw redirect to an address that no host can dial is found at the node that gives it."""
+    evidence = closed(node_changed(seen_by_all(), M1, moved={5461: "MOVED 5461 172.17.0.1:6373"}), "172.17.0.1:6373")
+    (finding,) = findings(evidence, "moved-to-unreachable-address")
+    assert (finding.subject, finding.evidence) == (M1, "MOVED 5461 172.17.0.1:6373")
+
+
+def test_redirect_that_nobody_dialled_is_unknown() -> None:
+    """An address that a redirect names and nobody dialled makes the verdict unknown, not good."""
+    judgement = judge(node_changed(seen_by_all(), M1, moved={5461: "MOVED 5461 10.9.9.9:6373"}))
+    assert judgement.verdict == "unknown"
+    assert [rule for rule, _ in judgement.not_collected] == ["moved-to-unreachable-address"]
+
+
+@pytest.mark.parametrize("raw", ["MOVED 5461 ?:6373", "MOVED 5461 :6373"])
+def test_redirect_without_host_is_found(raw: str) -> None:
+    """A redirect without a host is an error, and a notice where that is configured."""
+    evidence = node_changed(seen_by_all(), M2, moved={0: raw})
+    assert findings(evidence, "moved-without-host")[0].severity == Severity.ERROR
+    meant = node_changed(evidence, M2, config={"cluster-preferred-endpoint-type": "unknown-endpoint"})
+    assert findings(meant, "moved-without-host")[0].severity == Severity.NOTICE
