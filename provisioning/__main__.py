@@ -91,7 +91,11 @@ def _wanted(options: Any) -> Inventory:
         wanted = read_inventory(options.inventory or DEFAULT_INVENTORY)
     if options.node_timeout is not None:
         if options.node_timeout < 1:
-            raise GauntletError("--node-timeout is milliseconds and positive", observed=str(options.node_timeout))
+            raise GauntletError(
+                "--node-timeout is milliseconds and positive",
+                observed=str(options.node_timeout),
+                advice="for example --node-timeout 5000",
+            )
         wanted = replace(wanted, node_timeout_ms=options.node_timeout)
     return wanted
 
@@ -114,7 +118,7 @@ def _up(options: Any) -> int:
     print(layout_table(cluster))
     written = options.inventory_out or playground.inventory_file(options.name)
     print(f"inventory  {written}")
-    print(f"judge it   pytest --inventory {written}")
+    print(f"judge it   pytest --inventory={written}")
     print(f"remove it  python -m provisioning down --name {options.name}")
     return 0
 
@@ -154,7 +158,10 @@ def _cli(options: Any) -> int:
 def _only(names: list[str]) -> str:
     if len(names) != 1:
         raise GauntletError(
-            "which cluster?", expected="one cluster that is up, or --name", observed=f"up: {', '.join(names) or 'none'}"
+            "which cluster?",
+            expected="one cluster that is up, or --name",
+            observed=f"up: {', '.join(names) or 'none'}",
+            advice="python -m provisioning up" if not names else f"--name {names[0]}",
         )
     return names[0]
 

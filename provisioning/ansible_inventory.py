@@ -12,6 +12,7 @@ A host's nodes are one master on ``redis_master_port`` and, with ``redis_slave_o
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -19,10 +20,13 @@ from typing import Any
 
 import yaml
 
-from provisioning.errors import InventoryError
+from provisioning.errors import InventoryError, LayoutError
 from provisioning.inventory import Host, Inventory, Node, Role, Tls
 from provisioning.layout import equal_ranges, plan
 from provisioning.slots import SLOTS, SlotRange, joined_ranges, show_ranges
+
+MOST_HOSTS = 150
+"""Hosts of a planned inventory: their last octets begin at 101, as the seed's."""
 
 DEFAULT_INVENTORY = Path(__file__).with_name("inventory.yaml")
 """The seed's three hosts."""
@@ -62,6 +66,8 @@ NODE_KEYS = {
     "container": str,
     "outside": str,
 }
+INI_SECTION = re.compile(r"\A(?:[ \t]*(?:[#;].*)?\n)*\[[\w:.-]+\][ \t]*$", re.MULTILINE)
+PORT = re.compile(r"[0-9]{1,5}")
 PASSWORD_VARIABLE = "REDIS_GAUNTLET_PASSWORD"
 """Environment variable that stands in where the inventory has no ``redis_password``."""
 
@@ -87,15 +93,24 @@ def read_inventory(path: Path) -> Inventory:
 
 def parse_inventory(text: str, source: str) -> Inventory:
     """Return the inventory written in ``text``; ``source`` is its name in messages. Raises InventoryError."""
+    if text.startswith("#!"):
+        raise _refusal(source, "executable inventories are not understood here: write YAML", text.splitlines()[0])
+    if ini := INI_SECTION.search(text):
+        raise _refusal(source, "the INI format is not understood here: write YAML", ini[0].strip())
     try:
         document = yaml.load(text, Loader=_StrictLoader)
-    except yaml.YAMLError as problem:
+    except (yaml.YAMLError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as problem:
+        # Beside YAMLError: what PyYAML lets through for values such as 2024-99-99 or `!!bool x`.
         raise _refusal(source, "it is not YAML that is understood here", " ".join(str(problem).split())) from None
     if not isinstance(document, dict) or not document:
         raise _refusal(source, "a mapping with the group `all` is expected", f"found {_kind(document)}")
     variables: dict[str, dict[str, Any]] = {}
-    for group, content in document.items():
-        _walk(source, str(group), content, {}, variables)
+    try:
+        _walk(source, "all", document.get("all"), {}, variables)
+        for group in [each for each in document if each != "all"]:
+            _walk(source, str(group), document[group], _vars_of_all(source, document), variables)
+    except RecursionError:
+        raise _refusal(source, "a group must not contain itself", "groups nested without end") from None
     if not variables:
         raise _refusal(source, "it names no host", "no group has `hosts`")
     cluster_wide = {
@@ -103,7 +118,7 @@ def parse_inventory(text: str, source: str) -> Inventory:
     }
     hosts = [_host(source, name, values) for name, values in variables.items()]
     hosts = _resolved(source, hosts)
-    timeout = cluster_wide["redis_node_timeout"] or 5000
+    timeout = 5000 if cluster_wide["redis_node_timeout"] is None else cluster_wide["redis_node_timeout"]
     if timeout < 1:
         raise _refusal(source, "redis_node_timeout is milliseconds and positive", str(timeout))
     appendonly = cluster_wide["redis_appendonly"]
@@ -112,7 +127,9 @@ def parse_inventory(text: str, source: str) -> Inventory:
         hosts=tuple(hosts),
         node_timeout_ms=timeout,
         appendonly=True if appendonly is None else appendonly,
-        settings={str(key): _setting(value) for key, value in (cluster_wide["redis_settings"] or {}).items()},
+        settings={
+            str(key): _setting(source, str(key), value) for key, value in (cluster_wide["redis_settings"] or {}).items()
+        },
         simulation=cluster_wide["redis_gauntlet_simulation"] or "",
         source=source,
     )
@@ -123,6 +140,13 @@ def planned_inventory(
 ) -> Inventory:
     """Return an inventory of ``shards`` x (1 + ``replicas``) nodes over ``hosts`` hosts. Raises LayoutError."""
     planned = plan(hosts, shards, replicas)
+    if hosts > MOST_HOSTS:
+        raise LayoutError(
+            f"{hosts} hosts have no room in one network",
+            expected=f"at most {MOST_HOSTS} hosts",
+            observed=str(hosts),
+            advice="use fewer --hosts",
+        )
     ranges = equal_ranges(shards)
     ports: dict[int, int] = dict.fromkeys(range(hosts), 6372)
     names: dict[tuple[int, int, str], str] = {}
@@ -167,8 +191,16 @@ def write_inventory(inventory: Inventory, path: Path) -> None:
             "redis_address": host.address,
             "redis_nodes": [_written_node(node) for node in host.nodes],
         }
-        if host.nodes and host.nodes[0].user:
-            entry["redis_user"] = host.nodes[0].user
+        login = host.nodes[0]
+        tls = login.tls or Tls()
+        own = {
+            "redis_user": login.user,
+            "redis_password": login.password,
+            "redis_tls_ca_file": tls.ca_file,
+            "redis_tls_cert_file": tls.cert_file,
+            "redis_tls_key_file": tls.key_file,
+        }
+        entry |= {name: value for name, value in own.items() if value}
         hosts[host.name] = entry
     shared: dict[str, Any] = {
         "redis_cluster_name": inventory.name,
@@ -179,17 +211,20 @@ def write_inventory(inventory: Inventory, path: Path) -> None:
         shared["redis_settings"] = dict(inventory.settings)
     if inventory.simulation:
         shared["redis_gauntlet_simulation"] = inventory.simulation
-    passwords = {node.password for node in inventory.nodes}
-    if len(passwords) == 1 and (password := passwords.pop()):
-        shared["redis_password"] = password
+    if len({entry.get("redis_password") for entry in hosts.values()}) == 1:
+        passwords = [entry.pop("redis_password", "") for entry in hosts.values()]
+        shared |= {"redis_password": passwords[0]} if passwords[0] else {}
     document = {"all": {"children": {"redis_cluster": {"vars": shared, "hosts": hosts}}}}
     text = "# The effective inventory: written by redis-gauntlet, the addresses are real.\n"
     text += yaml.safe_dump(document, sort_keys=False)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}")
-    with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
-        file.write(text)
-    partial.replace(path)
+    try:
+        with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
+            file.write(text)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def _written_node(node: Node) -> dict[str, Any]:
@@ -240,6 +275,7 @@ def _walk(
         name = str(host)
         if "[" in name:
             raise _refusal(source, "host ranges are not understood here: write each host out", name)
+        _check_name(source, "a host", name)
         specific = _mapping(source, f"variables of {name!r}", values)
         found[name] = {**here, **found.get(name, {}), **specific}
 
@@ -250,6 +286,16 @@ def _mapping(source: str, what: str, value: object) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise _refusal(source, f"{what} must be a mapping", f"found {_kind(value)}")
     return {str(key): each for key, each in value.items()}
+
+
+def _vars_of_all(source: str, document: Mapping[Any, Any]) -> dict[str, Any]:
+    content = document.get("all")
+    return _mapping(source, "vars of 'all'", content.get("vars")) if isinstance(content, dict) else {}
+
+
+def _check_name(source: str, what: str, name: str) -> None:
+    if not name or "/" in name or any(each.isspace() or not each.isprintable() for each in name):
+        raise _refusal(source, f"the name of {what} must be a word without slash", repr(name))
 
 
 def _common(source: str, name: str, values: list[Any]) -> Any:
@@ -266,7 +312,7 @@ def _typed(source: str, name: str, value: object, kind: type) -> Any:
         return value.lower() == "yes"
     if kind is str and isinstance(value, (int, float)) and not isinstance(value, bool):
         return str(value)
-    if kind is int and isinstance(value, str) and value.isascii() and value.isdigit():
+    if kind is int and isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 19:
         return int(value)
     if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
         raise _refusal(source, f"{name} must be a {kind.__name__}", f"found {value!r}")
@@ -283,6 +329,8 @@ def _host(source: str, name: str, variables: dict[str, Any]) -> Host:
     address = value.get("redis_address", ansible_host)
     tls_files = tuple(value.get(f"redis_tls_{each}_file", "") for each in ("ca", "cert", "key"))
     entries = value.get("redis_nodes")
+    if entries is None and value.get("redis_slave_of") == name:
+        raise _refusal(source, f"redis_slave_of of {name!r} must name another host", "it names the host itself")
     if entries is None:
         entries = list(_seed_nodes(value))
     nodes = [
@@ -320,6 +368,9 @@ def _node(source: str, host: str, address: str, entry: object, value: Mapping[st
         raise _refusal(source, f"role of {host}/{fields['name']} must be master or replica", str(role))
     if (role == "replica") != ("replica_of" in fields):
         raise _refusal(source, f"{host}/{fields['name']}: a replica, and only a replica, has replica_of", str(fields))
+    if role == "replica" and fields.get("slots"):
+        raise _refusal(source, f"{host}/{fields['name']}: a replica has no slots", str(fields))
+    _check_name(source, f"a node of {host!r}", fields["name"])
     port = fields["port"]
     bus_port = fields.get("bus_port", port + BUS_PORT_OFFSET)
     for each in (port, bus_port):
@@ -329,11 +380,10 @@ def _node(source: str, host: str, address: str, entry: object, value: Mapping[st
         slots = tuple(SlotRange.parse(part) for part in fields.get("slots", "").replace(",", " ").split())
     except ValueError as problem:
         raise _refusal(source, f"slots of {host}/{fields['name']}", str(problem)) from None
-    outside_host, _, outside_port = fields.get(
-        "outside", f"{value.get('redis_outside_address', address)}:{port}"
-    ).rpartition(":")
-    if not outside_port.isdigit():
-        raise _refusal(source, f"outside of {host}/{fields['name']} must be HOST:PORT", fields["outside"])
+    outside = fields.get("outside", f"{value.get('redis_outside_address', address)}:{port}")
+    outside_host, _, outside_port = outside.rpartition(":")
+    if not outside_host or not PORT.fullmatch(outside_port) or not 0 < int(outside_port) < 65536:
+        raise _refusal(source, f"outside of {host}/{fields['name']} must be HOST:PORT", outside)
     chosen: Role = "master" if role == "master" else "replica"
     return Node(
         host=host,
@@ -404,8 +454,12 @@ def _with_nodes(host: Host, slots: Mapping[str, tuple[SlotRange, ...]]) -> Host:
     return replace(host, nodes=tuple(replace(node, slots=slots.get(node.full_name, node.slots)) for node in host.nodes))
 
 
-def _setting(value: object) -> str:
-    return {True: "yes", False: "no"}.get(value, str(value)) if isinstance(value, bool) else str(value)
+def _setting(source: str, name: str, value: object) -> str:
+    if not name or not isinstance(value, (str, int, float)) or any(each in f"{name}{value}" for each in "\r\n\0"):
+        raise _refusal(source, "each of redis_settings is a directive with its value on one line", f"{name}: {value!r}")
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return str(_typed(source, f"redis_settings: {name}", value, str))
 
 
 def _kind(value: object) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from dataclasses import dataclass
 
 from provisioning.errors import LayoutError
@@ -29,11 +30,12 @@ def plan(hosts: int, shards: int, replicas: int) -> tuple[PlannedNode, ...]:
     """Place ``shards`` masters with ``replicas`` replicas each over ``hosts`` hosts.
 
     Masters go round the hosts; the replicas of the master on host h go to the hosts before h
-    (as in the seed: host 1's master is replicated on host 3), one host each. Returns masters
-    before replicas, shard by shard.
+    (as in the seed: host 1's master is replicated on host 3), one host each, those with the fewest
+    nodes first. Returns masters before replicas, shard by shard.
 
     Raises LayoutError where no layout can survive the loss of a host: fewer than three masters,
-    one host, more replicas than other hosts, or a host that must hold half of the masters.
+    one host, more replicas than other hosts, or a host that must hold half of the masters; and for
+    more shards than slots or more hosts than nodes.
     """
     if shards < 3:
         raise LayoutError(
@@ -41,9 +43,17 @@ def plan(hosts: int, shards: int, replicas: int) -> tuple[PlannedNode, ...]:
             expected="at least 3 shards: the majority of masters elects, and one of two is no majority",
             advice="use --shards 3 or more",
         )
+    if shards > SLOTS:
+        raise LayoutError(
+            f"{shards} shards are more than there are slots",
+            expected=f"at most {SLOTS} shards",
+            advice="use fewer --shards",
+        )
     if replicas < 0 or hosts < 1:
         raise LayoutError(
-            f"{hosts} hosts with {replicas} replicas is no layout", expected="1 host or more, 0 replicas or more"
+            f"{hosts} hosts with {replicas} replicas is no layout",
+            expected="1 host or more, 0 replicas or more",
+            advice="use --hosts 3 --replicas 1",
         )
     if hosts < 2 and replicas:
         raise LayoutError(
@@ -67,10 +77,18 @@ def plan(hosts: int, shards: int, replicas: int) -> tuple[PlannedNode, ...]:
             observed=f"some host would hold {fullest} of {shards}",
             advice=f"use --hosts {-(-shards // ((shards - 1) // 2))} or more",
         )
-    masters = [PlannedNode(shard % hosts, shard, "master") for shard in range(shards)]
-    backing = [
-        PlannedNode((shard % hosts - 1 - n) % hosts, shard, "replica")
-        for shard in range(shards)
-        for n in range(replicas)
-    ]
-    return tuple(masters + backing)
+    if hosts > shards * (1 + replicas):
+        raise LayoutError(
+            f"{hosts} hosts are too many for {shards} x {1 + replicas} nodes",
+            expected="a node on every host",
+            observed=f"{shards * (1 + replicas)} nodes",
+            advice=f"use --hosts {shards * (1 + replicas)} or fewer",
+        )
+    planned = [PlannedNode(shard % hosts, shard, "master") for shard in range(shards)]
+    carried = Counter(node.host for node in planned)
+    for shard in range(shards):
+        others = [(shard - 1 - n) % hosts for n in range(hosts - 1)]
+        for host in sorted(others, key=lambda each: carried[each])[:replicas]:
+            planned.append(PlannedNode(host, shard, "replica"))
+            carried[host] += 1
+    return tuple(planned)

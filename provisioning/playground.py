@@ -38,12 +38,7 @@ def up(
 
     Raises GauntletError: a name that is no name or taken, and all that building may raise.
     """
-    if not NAME.fullmatch(name):
-        raise GauntletError(
-            f"{name!r} cannot name a cluster",
-            expected="up to 31 lower-case letters, digits and hyphens",
-            observed=name,
-        )
+    _check_name(name)
     if objects(engine, {CLUSTER_LABEL: PREFIX + name}):
         raise GauntletError(
             f"the cluster {name!r} is up already, or was not taken down completely",
@@ -65,6 +60,17 @@ def up(
     finally:
         run.end(engine)
     return cluster
+
+
+def _check_name(name: str) -> None:
+    """Refuse what cannot name a cluster, before it becomes part of a file's path."""
+    if not NAME.fullmatch(name):
+        raise GauntletError(
+            f"{name!r} cannot name a cluster",
+            expected="up to 31 lower-case letters, digits and hyphens",
+            observed=name,
+            advice="use another --name",
+        )
 
 
 def keep(run: Run, simulation: Simulation) -> str:
@@ -98,9 +104,14 @@ def down(engine: Engine, name: str) -> int:
 
     Raises GauntletError if there is nothing of that name.
     """
+    _check_name(name)
     ours = objects(engine, {CLUSTER_LABEL: PREFIX + name, OWNER_LABEL: owner()})
     if not ours and not inventory_file(name).exists():
-        raise GauntletError(f"there is no cluster named {name!r}", observed=f"up: {', '.join(names(engine)) or 'none'}")
+        raise GauntletError(
+            f"there is no cluster named {name!r}",
+            observed=f"up: {', '.join(names(engine)) or 'none'}",
+            advice="python -m provisioning status lists the clusters that are up",
+        )
     remove(engine, ours)
     for run in {each.run for each in ours}:
         release(run, PREFIX + name)

@@ -24,6 +24,9 @@ def find_unready(evidence: Evidence) -> list[str]:
         for why in node.not_collected.values()
         if "unknown" not in why.lower()
     ]
+    if evidence.wanted is not None:
+        asked = {node.name for node in evidence.nodes}
+        missing += [f"{each.full_name} was not asked" for each in evidence.wanted.nodes if each.full_name not in asked]
     if missing or evidence.wanted is None:
         return missing
     reasons = [reason for node in evidence.nodes for reason in _of_node(node, evidence.wanted)]

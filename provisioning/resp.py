@@ -100,7 +100,8 @@ class Connection:
             if self._socket is None:
                 self._open(until)
             return self._exchange(commands, until, raise_refusals)
-        except (OSError, ssl.SSLError, hiredis.HiredisError) as problem:
+        except (OSError, UnicodeError, ssl.SSLError, hiredis.HiredisError) as problem:
+            # UnicodeError: the name of the host can be no host's name.
             self.close()
             reason = "no answer within the deadline" if isinstance(problem, TimeoutError) else str(problem)
             raise NodeUnreachable(
@@ -121,7 +122,11 @@ class Connection:
             self._socket = context.wrap_socket(raw)
         if self._password:
             login = ("AUTH", self._user, self._password) if self._user else ("AUTH", self._password)
-            self._exchange([login], until, raise_refusals=True)
+            try:
+                self._exchange([login], until, raise_refusals=True)
+            except Refused:
+                self.close()  # the next call must not go out without a login
+                raise
 
     def _exchange(
         self, commands: Sequence[Sequence[str | bytes | int]], until: float, raise_refusals: bool

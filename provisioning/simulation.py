@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import docker.errors
 import requests.exceptions
@@ -106,7 +106,11 @@ class Simulation:
             each.name for each in objects(engine, {CLUSTER_LABEL: inventory.simulation}) if each.kind == "container"
         }
         missing = sorted(
-            ({host.ansible_host for host in inventory.hosts} | {node.container for node in inventory.nodes}) - ours
+            (
+                {host.ansible_host for host in inventory.hosts}
+                | {node.container or node.full_name for node in inventory.nodes}
+            )
+            - ours
         )
         if missing:
             raise SimulationError(
@@ -115,6 +119,21 @@ class Simulation:
                 observed=f"missing: {', '.join(missing)}",
                 advice="python -m provisioning status lists the clusters that are up",
             )
+        for host in inventory.hosts:
+            networks = cast(Any, engine.client.api).inspect_container(host.ansible_host)["NetworkSettings"]["Networks"]
+            addresses = {
+                config.get(key)
+                for network in networks.values()
+                for config in (network, network["IPAMConfig"] or {})
+                for key in ("IPAddress", "IPv4Address")
+            }
+            if host.address not in addresses:
+                raise SimulationError(
+                    f"{host.name} of this inventory is not the simulated host of that name",
+                    expected=f"the container {host.ansible_host} at {host.address}",
+                    observed=f"it is at {', '.join(sorted(filter(None, addresses)))}",
+                    advice="take the inventory that `provisioning up` wrote",
+                )
         return cls(
             inventory.simulation,
             engine,

@@ -20,7 +20,7 @@ DEFAULT_POOL = "10.213.0.0/16"
 def pool() -> Network:
     """Return where subnets are taken from: $REDIS_GAUNTLET_SUBNETS or 10.213.0.0/16.
 
-    Raises SimulationError where the variable is no IPv4 network of at least 256 addresses.
+    Raises SimulationError where the variable is no IPv4 network of 2^8 to 2^24 addresses.
     """
     text = os.environ.get(POOL_VARIABLE, DEFAULT_POOL)
     try:
@@ -29,8 +29,9 @@ def pool() -> Network:
         raise SimulationError(
             f"{POOL_VARIABLE} is no network", expected="for example 10.213.0.0/16", observed=str(problem)
         ) from None
-    if network.prefixlen > 24:
-        raise SimulationError(f"{POOL_VARIABLE} is too small", expected="a prefix of /24 or shorter", observed=text)
+    if not 8 <= network.prefixlen <= 24:
+        size = "small" if network.prefixlen > 24 else "large"
+        raise SimulationError(f"{POOL_VARIABLE} is too {size}", expected="a prefix from /8 to /24", observed=text)
     return network
 
 

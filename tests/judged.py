@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from fixtures.reporting import Recorder
 from fixtures.rules.catalogue import catalogue
 from fixtures.rules.finding import Severity
 from fixtures.rules.judge import Judgement, Verdict, judge
@@ -26,8 +27,8 @@ def rules_of(*families: ModuleType) -> list[Any]:
     return [pytest.param(rule, id=rule.id) for rule in catalogue() if rule.find.__module__ in names]
 
 
-def hold_to(rule: Rule, target: Target, cluster: Cluster, evidence: Evidence) -> None:
-    """Fail where the rule does not hold; skip, with the reason, where it does not apply.
+def hold_to(rule: Rule, target: Target, cluster: Cluster, evidence: Evidence, record: Recorder) -> None:
+    """Report what the rule says, and fail where the rule does not hold; skip, with the reason, where it does not apply.
 
     What may pass by itself is looked at again for two node timeouts before it counts. A cluster that
     was built for this run must not even be warned about.
@@ -44,9 +45,23 @@ def hold_to(rule: Rule, target: Target, cluster: Cluster, evidence: Evidence) ->
     if rule.transient and judgement.findings:
         with suppress(WaitTimeout):
             wait_until(holds_now, f"{rule.id} finds nothing", 2 * cluster.inventory.node_timeout)
+    record("judged", reported(judgement))
     for _, why in judgement.not_applicable:
         pytest.skip(why)
     assert judgement.verdict is Verdict.HOLDS, told(judgement)
+
+
+def reported(judgement: Judgement) -> dict[str, Any]:
+    """Return the judgement as the report takes it."""
+    return {
+        "findings": [dict(finding.to_dict()) for finding in judgement.findings],
+        "not_applicable": [{"rule": rule, "why": why} for rule, why in judgement.not_applicable],
+        "not_collected": [
+            {"rule": rule, "why": why}
+            for rule, why in judgement.not_collected
+            if not judgement.not_applicable  # one rule that does not apply is no lack of evidence
+        ],
+    }
 
 
 def told(judgement: Judgement) -> str:

@@ -33,13 +33,14 @@ def look_at_hosts(simulation: Simulation) -> tuple[HostEvidence, ...]:
     ``reachable_ports`` has the client and bus port of every node on the other hosts, ``listening``
     its own ``ip:port``, ``processes`` one ``pid ppid uid gid command line`` each (those of the look
     itself left out), ``containers`` the engine's word for the state of the host and its nodes.
-    ``facts``, all but the last only where the host answers:
+    ``facts``, those of the host only where it answers:
 
     - ``addresses``: its IPv4 addresses, loopback left out
     - ``files``: path of configuration and data -> ``uid:gid mode``, the mode in octal
     - ``mounts``: the mount points
     - ``configuration``: path of a node's configuration -> directive -> value; passwords are compared, not kept
-    - ``volumes``: full name of a node -> the named volume that its data is on, by the engine's account
+    - ``volumes``, by the engine's account: full name of a node -> the named volume that its data is on
+    - ``networks``, by the engine's account: name of a network -> the host's address on it
     """
     hosts = simulation.inventory.hosts
     with ThreadPoolExecutor(len(hosts)) as pool:
@@ -55,14 +56,17 @@ def _look(simulation: Simulation, host: Host) -> HostEvidence:
     engine = _Engine(simulation)
     names = [simulation.hosts[host.name].name, *(node.container for node in host.nodes)]
     containers = {name: engine.state(name) for name in names}
-    volumes = {node.full_name: engine.volume(node.container) for node in host.nodes}
+    by_engine = {
+        "volumes": {node.full_name: engine.volume(node.container) for node in host.nodes},
+        "networks": engine.networks(names[0]),
+    }
     others = [node for node in simulation.inventory.nodes if node.host != host.name]
     script = shlex.quote(_script(host, [(node.lan, port) for node in others for port in (node.port, node.bus_port)]))
     ended = simulation.hosts[host.name].testinfra.run(f"timeout {SCRIPT_SECONDS} sh -c {script}")
     if ended.rc != 0:
         why = f"the command on the host ended with {ended.rc}: {ended.stderr.strip() or 'no message'}"
         missing = dict.fromkeys(("reachable_ports", "listening", "processes"), why)
-        return HostEvidence(host.name, containers=containers, facts={"volumes": volumes}, not_collected=missing)
+        return HostEvidence(host.name, containers=containers, facts=by_engine, not_collected=missing)
     said: dict[str, list[str]] = {}
     for line in ended.stdout.splitlines():
         subject, _, rest = line.partition(" ")
@@ -78,7 +82,7 @@ def _look(simulation: Simulation, host: Host) -> HostEvidence:
             "files": {path: access for access, path in (line.split("\t") for line in said.get("file", []))},
             "mounts": sorted(line.split()[4] for line in said.get("mount", [])),
             "configuration": {node.config_file: _directives(node, said) for node in host.nodes},
-            "volumes": volumes,
+            **by_engine,
         },
     )
 
@@ -142,7 +146,7 @@ class _Engine:
         try:
             found: Mapping[str, Any] = self._api.inspect_container(name)
         except docker.errors.NotFound:
-            return {"State": {"Status": "absent"}, "Mounts": []}
+            return {"State": {"Status": "absent"}, "Mounts": [], "NetworkSettings": {"Networks": {}}}
         return found
 
     def state(self, name: str) -> str:
@@ -155,3 +159,8 @@ class _Engine:
         return next(
             (str(each["Name"]) for each in mounts if each["Type"] == "volume" and each["Destination"] == "/data"), ""
         )
+
+    def networks(self, name: str) -> dict[str, str]:
+        """Return the container's address on each of its networks, empty where it does not run."""
+        networks: Mapping[str, Any] = self._inspected(name)["NetworkSettings"]["Networks"]
+        return {network: str(settings["IPAddress"]) for network, settings in networks.items()}

@@ -32,8 +32,11 @@ def parse_server_log(text: str) -> list[LogLine]:
         found = LINE.match(raw)
         if not found:
             continue
-        engine = datetime.fromisoformat(found["engine"][:26]).replace(tzinfo=UTC)
-        server = datetime.strptime(found["server"], "%d %b %Y %H:%M:%S.%f").replace(tzinfo=UTC)
+        try:
+            engine = datetime.fromisoformat(found["engine"][:26]).replace(tzinfo=UTC)
+            server = datetime.strptime(found["server"], "%d %b %Y %H:%M:%S.%f").replace(tzinfo=UTC)
+        except ValueError:  # no such day or hour
+            continue
         zone = round((engine - server) / QUARTER) * QUARTER
         lines.append(LogLine((server + zone).timestamp(), found["text"]))
     return lines

@@ -50,4 +50,6 @@ class SeenHost:
 
     def server(self, node: Node) -> Server:
         """The process of that node."""
-        return next(server for server in self.servers if server.port == node.port)
+        found = [server for server in self.servers if server.port == node.port]
+        assert len(found) == 1, f"{node.full_name} has {len(found)} processes: {self.seen.processes}"
+        return found[0]

@@ -31,7 +31,7 @@ def test_the_file_is_as_wanted(seen_host: SeenHost, cluster: Cluster) -> None:
         written = seen_host.configuration(node)
 
         assert {name: written.get(name) for name in wanted} == wanted
-        assert set(node.bound) <= set(written["bind"].split())
+        assert set(seen_host.seen.facts["networks"].values()) <= set(written["bind"].split())
 
 
 def test_the_file_is_for_the_server_only(seen_host: SeenHost) -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from provisioning.cluster import Cluster
 from provisioning.slots import key_in_slot
+from tests.redirection.server_version import major_version
 
 SINCE = 7
 """First server version with SSUBSCRIBE and SPUBLISH."""
@@ -14,9 +15,8 @@ SINCE = 7
 @pytest.fixture
 def sharding_cluster(writable_cluster: Cluster) -> Cluster:
     """A simulated cluster whose servers know sharded channels."""
-    version = writable_cluster.info(writable_cluster.inventory.nodes[0])["redis_version"]
-    if int(version.partition(".")[0]) < SINCE:
-        pytest.skip(f"sharded pub/sub came with 7.0, this is {version}")
+    if (version := major_version(writable_cluster)) < SINCE:
+        pytest.skip(f"sharded pub/sub came with {SINCE}.0, this server is compatible with {version}")
     return writable_cluster
 
 

@@ -73,8 +73,9 @@ def test_an_open_slot_is_found(writable_cluster: Cluster) -> None:
         judgement = wait_findings(cluster, "open-slot-migrating", "open-slot-importing")
 
     assert judgement.verdict is Verdict.VIOLATED
-    assert {finding.rule for finding in judgement.findings} == {"open-slot-migrating", "open-slot-importing"}
-    assert {finding.seen_by for finding in judgement.findings} == {(source.full_name,), (target.full_name,)}
+    assert {finding.seen_by for finding in judgement.of("open-slot-migrating")} == {(source.full_name,)}
+    assert {finding.seen_by for finding in judgement.of("open-slot-importing")} == {(target.full_name,)}
+    assert all(finding.rule.startswith("open-slot-") for finding in judgement.findings)
     wait_no_finding(cluster)
 
 
