@@ -101,6 +101,7 @@ def _wanted(options: Any) -> Inventory:
 
 
 def _up(options: Any) -> int:
+    playground.check_name(options.name)
     wanted = _wanted(options)
     engine = connect()
     reap(engine, print)

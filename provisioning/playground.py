@@ -38,7 +38,7 @@ def up(
 
     Raises GauntletError: a name that is no name or taken, and all that building may raise.
     """
-    _check_name(name)
+    check_name(name)
     if objects(engine, {CLUSTER_LABEL: PREFIX + name}):
         raise GauntletError(
             f"the cluster {name!r} is up already, or was not taken down completely",
@@ -62,7 +62,7 @@ def up(
     return cluster
 
 
-def _check_name(name: str) -> None:
+def check_name(name: str) -> None:
     """Refuse what cannot name a cluster, before it becomes part of a file's path."""
     if not NAME.fullmatch(name):
         raise GauntletError(
@@ -104,7 +104,7 @@ def down(engine: Engine, name: str) -> int:
 
     Raises GauntletError if there is nothing of that name.
     """
-    _check_name(name)
+    check_name(name)
     ours = objects(engine, {CLUSTER_LABEL: PREFIX + name, OWNER_LABEL: owner()})
     if not ours and not inventory_file(name).exists():
         raise GauntletError(

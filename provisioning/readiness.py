@@ -13,6 +13,8 @@ IN_BETWEEN = frozenset({"fail", "pfail", "handshake", "noaddr"})
 def find_unready(evidence: Evidence) -> list[str]:
     """Return what keeps the cluster from being ready, one sentence each; empty when it is.
 
+    Evidence without an inventory can only show which nodes did not answer.
+
     Ready: every node of the inventory answers and says ``ok``; every view names exactly its nodes,
     without doubt about any, and they agree; CLUSTER SLOTS and CLUSTER SHARDS say the same as NODES;
     every replication link is up and every replica has its master's offset.

@@ -78,7 +78,8 @@ class Connection:
             self._socket = None
 
     def call(self, *words: str | bytes | int, deadline: float | None = None) -> Any:
-        """Send one command once and return its answer: str, bytes where not UTF-8, int, None or a list.
+        """Send one command once and return its answer: str (bytes that are not UTF-8 as
+        surrogates, so that they can be sent back), int, None or a list.
 
         Raises Refused for an error answer, NodeUnreachable where no answer came within the deadline.
         """

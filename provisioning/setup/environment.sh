@@ -46,7 +46,11 @@ fi
 stamp=$("$python" -c 'import hashlib, os, sys
 print(sys.version.split()[0], os.getcwd(), hashlib.sha256(open("requirements.lock", "rb").read()).hexdigest())')
 version=${stamp%% *}
+install_launcher() {
+    cmp -s provisioning/setup/pytest.sh .venv/bin/pytest || install -m 755 provisioning/setup/pytest.sh .venv/bin/pytest
+}
 if [ "$(cat .venv/.complete 2>/dev/null)" = "$stamp" ] && .venv/bin/python -c '' 2>/dev/null; then
+    install_launcher
     echo "python   $version in .venv"
     exit 0
 fi
@@ -64,4 +68,5 @@ echo "python   $version: installing $(grep -c '==' requirements.lock) packages i
         "pip installs requirements.lock, every file with the hash written there" \
         "$(grep -E '^ERROR|error:|NewConnectionError' "$log" | head -n 1 | cut -c 1-300)" \
         "see that the package index can be reached (proxy: HTTPS_PROXY; a mirror: PIP_INDEX_URL), then run this again"
+install_launcher
 printf '%s\n' "$stamp" >.venv/.complete

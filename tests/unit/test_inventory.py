@@ -1,0 +1,477 @@
+"""The inventory is read as Ansible means it, reads the same once written, and is refused by name where it is wrong."""
+
+from __future__ import annotations
+
+import os
+import stat
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from provisioning.ansible_inventory import (
+    DEFAULT_INVENTORY,
+    PASSWORD_VARIABLE,
+    parse_inventory,
+    planned_inventory,
+    read_inventory,
+    write_inventory,
+)
+from provisioning.errors import InventoryError
+from provisioning.inventory import Inventory, Node, Tls
+from provisioning.slots import SLOTS, SlotRange
+
+pytestmark = pytest.mark.unit
+
+SEED = DEFAULT_INVENTORY.read_text(encoding="utf-8")
+
+
+@pytest.fixture(autouse=True)
+def _no_password_around(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(PASSWORD_VARIABLE, raising=False)
+
+
+def document(**host_1: Any) -> dict[str, Any]:
+    """Return the seed's inventory as YAML values, with further variables of redis-host-1."""
+    content: dict[str, Any] = yaml.safe_load(SEED)
+    content["all"]["children"]["redis_cluster"]["hosts"]["redis-host-1"] |= host_1
+    return content
+
+
+def cluster_vars(**changed: Any) -> dict[str, Any]:
+    """Return the seed's inventory as YAML values, with further variables of the group."""
+    content = document()
+    content["all"]["children"]["redis_cluster"]["vars"] |= changed
+    return content
+
+
+def parsed(content: object) -> Inventory:
+    return parse_inventory(yaml.safe_dump(content), "x.yaml")
+
+
+def refusal(text: str) -> InventoryError:
+    """Return the one refusal of this text, which says what is expected, what was observed and what to do."""
+    with pytest.raises(InventoryError) as caught:
+        parse_inventory(text, "x.yaml")
+    assert caught.value.expected
+    assert caught.value.observed
+    assert caught.value.advice
+    return caught.value
+
+
+def alike(inventory: Inventory) -> Inventory:
+    """Return the inventory without what a written one does not carry: where it was read, other variables."""
+    return replace(inventory, source="", hosts=tuple(replace(host, variables={}) for host in inventory.hosts))
+
+
+def nodes_of(*masters: str, **replicas: str) -> str:
+    """Return an inventory of one node a host: slots of each master, and whom each replica host follows."""
+    hosts: dict[str, Any] = {
+        f"m{n}": {"redis_nodes": [{"name": "m", "role": "master", "port": 7000, "slots": slots}]}
+        for n, slots in enumerate(masters, 1)
+    }
+    hosts |= {
+        host: {"redis_nodes": [{"name": "r", "role": "replica", "port": 7000, "replica_of": of}]}
+        for host, of in replicas.items()
+    }
+    return yaml.safe_dump({"all": {"hosts": hosts}})
+
+
+def test_the_seed_reads_as_it_is_meant() -> None:
+    """Three hosts, a master and a replica each, the seed's ports, ring of replication, timeout and AOF."""
+    inventory = read_inventory(DEFAULT_INVENTORY)
+    assert [host.name for host in inventory.hosts] == ["redis-host-1", "redis-host-2", "redis-host-3"]
+    assert [host.address for host in inventory.hosts] == [f"192.168.171.10{n}" for n in (1, 2, 3)]
+    assert [(node.port, node.bus_port) for node in inventory.masters] == [(6373, 16373)] * 3
+    assert [(node.port, node.bus_port) for node in inventory.replicas] == [(6374, 16374)] * 3
+    assert {node.host: node.replica_of for node in inventory.replicas} == {
+        "redis-host-1": "redis-host-2/redis_master",
+        "redis-host-2": "redis-host-3/redis_master",
+        "redis-host-3": "redis-host-1/redis_master",
+    }
+    assert [str(*node.slots) for node in inventory.masters] == ["0-5460", "5461-10922", "10923-16383"]
+    assert (inventory.node_timeout_ms, inventory.appendonly, inventory.simulated) == (5000, True, False)
+    assert inventory.nodes[0].config_file == "/opt/redis/redis-node-master.conf"
+    assert inventory.nodes[1].config_file == "/opt/redis/redis-node-replica.conf"
+
+
+def test_the_redis_address_is_a_variable_of_its_own() -> None:
+    """ansible_host may be a bastion: what Redis listens on, announces and is dialled at is redis_address."""
+    inventory = parsed(document(ansible_host="bastion.example", redis_address="10.9.8.7"))
+    host = inventory.hosts[0]
+    assert (host.ansible_host, host.address) == ("bastion.example", "10.9.8.7")
+    node = host.nodes[0]
+    assert (node.bound, node.announced, node.lan, node.outside) == (("10.9.8.7",), "10.9.8.7", "10.9.8.7", node.outside)
+    assert node.outside == ("10.9.8.7", 6373)
+
+
+def test_addresses_default_to_ansible_host_and_that_to_the_name() -> None:
+    """Without redis_address the node is at ansible_host; without that, at the host's name."""
+    content = document()
+    content["all"]["children"]["redis_cluster"]["hosts"]["redis-host-1"].pop("ansible_host")
+    inventory = parsed(content)
+    assert inventory.hosts[0].nodes[0].announced == "redis-host-1"
+    assert inventory.hosts[1].nodes[0].announced == "192.168.171.102"
+
+
+def test_the_outside_address_is_for_this_process_only() -> None:
+    """redis_outside_address is what we dial; what nodes announce does not change."""
+    node = parsed(document(redis_outside_address="gw.example")).hosts[0].nodes[0]
+    assert (node.outside, node.announced) == (("gw.example", 6373), "192.168.171.101")
+
+
+def test_the_nearest_variable_wins() -> None:
+    """A host's variable beats its group's, a child group's beats its parent's, and `all` reaches every group."""
+    content = cluster_vars(redis_master_port=7001)
+    content["all"]["vars"] = {"redis_master_port": 7000, "redis_slave_port": 7002, "redis_user": "x"}
+    content["all"]["children"]["redis_cluster"]["hosts"]["redis-host-2"]["redis_master_port"] = 7003
+    inventory = parsed(content)
+    assert [node.port for node in inventory.masters] == [7001, 7003, 7001]
+    assert {node.user for node in inventory.nodes} == {"x"}
+
+
+def test_variables_of_all_reach_a_group_beside_it() -> None:
+    """As in Ansible, a group at the top of the file has the variables of `all`, wherever `all` stands."""
+    content = document()
+    group = content["all"]["children"].pop("redis_cluster")
+    del group["vars"]["redis_node_timeout"]
+    inventory = parsed({"redis_cluster": group, "all": {"vars": {"redis_node_timeout": 7000}}})
+    assert inventory.node_timeout_ms == 7000
+
+
+def test_a_host_in_two_groups_is_one_host() -> None:
+    """The variables of both groups are joined."""
+    content = document()
+    content["all"]["children"]["secured"] = {"hosts": {"redis-host-1": None}, "vars": {"redis_user": "probe"}}
+    inventory = parsed(content)
+    assert len(inventory.hosts) == 3
+    assert [node.user for node in inventory.masters] == ["probe", "", ""]
+
+
+def test_the_password_may_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """$REDIS_GAUNTLET_PASSWORD stands in where the inventory has none, and only there."""
+    monkeypatch.setenv(PASSWORD_VARIABLE, "from-outside")
+    assert {node.password for node in parsed(document()).nodes} == {"from-outside"}
+    assert parsed(document(redis_password="own")).nodes[0].password == "own"
+
+
+def test_passwords_are_not_shown() -> None:
+    """No repr of a node has its password in it."""
+    assert "own-secret" not in repr(parsed(cluster_vars(redis_password="own-secret")))
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"), [(True, True), (False, False), ("yes", True), ("No", False)], ids=lambda value: repr(value)
+)
+def test_ansible_booleans_are_read(value: object, expected: bool) -> None:
+    """yes and no are booleans too, quoted or not."""
+    assert parsed(cluster_vars(redis_appendonly=value)).appendonly is expected
+
+
+def test_settings_are_text() -> None:
+    """Settings are handed on as Redis wants them: yes and no, and numbers in digits."""
+    wanted = {"maxmemory": 1024, "lazyfree-lazy-expire": True, "save": "", "maxmemory-policy": "noeviction"}
+    expected = {"maxmemory": "1024", "lazyfree-lazy-expire": "yes", "save": "", "maxmemory-policy": "noeviction"}
+    assert parsed(cluster_vars(redis_settings=wanted)).settings == expected
+
+
+@st.composite
+def inventories(draw: st.DrawFn) -> Inventory:
+    """Planned layouts with passwords, settings, outside addresses and a simulation's name."""
+    shards = draw(st.integers(3, 8))
+    hosts = draw(st.integers(3, shards))
+    replicas = draw(st.integers(0, min(2, hosts - 1)))
+    try:
+        inventory = planned_inventory(hosts, shards, replicas, node_timeout_ms=draw(st.integers(1, 10**6)))
+    except InventoryError:
+        inventory = planned_inventory(shards, shards, replicas)
+    words = st.text(st.characters(exclude_categories=("C", "Z")), min_size=1, max_size=12).filter(
+        lambda s: "{{" not in s
+    )
+    passwords = draw(st.sampled_from(["none", "shared", "own"]))
+    shared = draw(words)
+    outside = draw(st.booleans())
+    tls = draw(st.sampled_from([None, Tls("/ca.pem"), Tls("/ca.pem", "/cert.pem", "/key.pem")]))
+    user = draw(st.sampled_from(["", "probe"]))
+    changed_hosts = []
+    for n, host in enumerate(inventory.hosts):
+        password = {"none": "", "shared": shared, "own": f"{shared}{n}"}[passwords]
+        nodes: list[Node] = [
+            replace(
+                node,
+                password=password,
+                tls=tls,
+                user=user,
+                container=f"c-{n}-{node.name}" if outside else "",
+                outside=("127.0.0.1", 32768 + 100 * n + m) if outside else node.outside,
+            )
+            for m, node in enumerate(host.nodes)
+        ]
+        changed_hosts.append(replace(host, nodes=tuple(nodes), connection=draw(st.sampled_from(["ssh", "docker"]))))
+    return replace(
+        inventory,
+        name=draw(words),
+        hosts=tuple(changed_hosts),
+        appendonly=draw(st.booleans()),
+        settings=draw(st.dictionaries(words, words, max_size=3)),
+        simulation=draw(st.sampled_from(["", "redis-gauntlet-x"])),
+    )
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(inventory=inventories())
+def test_what_is_written_reads_the_same(inventory: Inventory, tmp_path: Path) -> None:
+    """Write, then read, is the identity: layout, addresses, logins, settings, whatever characters they have."""
+    file = tmp_path / "effective.yaml"
+    write_inventory(inventory, file)
+    assert alike(read_inventory(file)) == alike(inventory)
+
+
+def test_the_seed_can_be_written_and_read(tmp_path: Path) -> None:
+    """Also an inventory in the seed's own variables, with one password for one host."""
+    inventory = parsed(document(redis_password="own", redis_outside_address="gw.example"))
+    write_inventory(inventory, tmp_path / "new" / "x.yaml")
+    assert alike(read_inventory(tmp_path / "new" / "x.yaml")) == alike(replace(inventory, name="redis-gauntlet"))
+
+
+def test_a_written_inventory_is_its_owners_only(tmp_path: Path) -> None:
+    """It has passwords in it: mode 0600, also over a file that everybody could read."""
+    file = tmp_path / "x.yaml"
+    file.write_text("old")
+    file.chmod(0o644)
+    write_inventory(read_inventory(DEFAULT_INVENTORY), file)
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert os.listdir(tmp_path) == ["x.yaml"]
+
+
+def test_a_write_that_fails_leaves_nothing_behind(tmp_path: Path) -> None:
+    """The file is put in place whole or not at all; what was half written is gone."""
+    (tmp_path / "directory").mkdir()
+    with pytest.raises(OSError, match="directory"):
+        write_inventory(read_inventory(DEFAULT_INVENTORY), tmp_path / "directory")
+    assert os.listdir(tmp_path) == ["directory"]
+
+
+@pytest.mark.parametrize("content", [None, "directory", b"\xff\xfe\x00binary", b"\x7fELF\x00\x01\xf0"])
+def test_a_file_that_cannot_be_read_is_named(content: bytes | str | None, tmp_path: Path) -> None:
+    """Missing, a directory, or binary: one message with the path and the reason."""
+    file = tmp_path / "hosts.yaml"
+    if content == "directory":
+        file.mkdir()
+    elif isinstance(content, bytes):
+        file.write_bytes(content)
+    with pytest.raises(InventoryError, match=r"hosts\.yaml") as caught:
+        read_inventory(file)
+    assert caught.value.expected
+    assert caught.value.observed
+    assert caught.value.advice
+
+
+SEED_HOST = "redis-host-1:\n          ansible_host: 192.168.171.101\n"
+
+
+def edited(old: str, new: str) -> str:
+    assert SEED.count(old) >= 1, old
+    return SEED.replace(old, new)
+
+
+def with_nodes(value: str) -> str:
+    return edited(SEED_HOST, f"{SEED_HOST}          redis_nodes: {value}\n")
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("", "found nothing"),
+        ("# only a comment\n", "found nothing"),
+        ("- a\n- b\n", "found a list"),
+        ("hello", "found a str"),
+        ("42", "found a int"),
+        ("{}", "found a dict"),
+        ("all: [", "not YAML"),
+        ("all:\n\thosts:\n", "not YAML"),
+        ("[redis]\nhost-1 ansible_host=10.0.0.1\n", "INI format"),
+        ("# mine\n; too\n[redis:vars]\nredis_master_port=1\n", "INI format"),
+        ("#!/usr/bin/env python3\nprint('{}')\n", "executable"),
+        ("all: {vars: {x: 2024-99-99}}", "not YAML"),
+        ("all: {vars: {x: !!bool maybe}}", "not YAML"),
+        ("all: {vars: {x: !!timestamp maybe}}", "not YAML"),
+        ("all: {vars: {x: !!float maybe}}", "not YAML"),
+        ("all: {vars: {x: 0b_}}", "not YAML"),
+        ("all: {? !!set {a} : b}", "not YAML"),
+        ("all: " + "[" * 600, "not YAML"),
+        (f"all: {{vars: {{x: {'9' * 5000}}}}}", "not YAML"),
+        ("all: &a {children: {again: *a}}", "contain itself"),
+        ("all: {hosts: [a, b, c]}", "must be a mapping"),
+        ("all: {hosts: a}", "must be a mapping"),
+        ("all: {hosts: {a: [1]}}", "must be a mapping"),
+        ("all: {vars: [a]}", "must be a mapping"),
+        ("all: {children: [a]}", "must be a mapping"),
+        ("all: [a]", "found a list"),
+        ("all: {host: {a: {}}}", "host"),
+        ("all: {children: {x: {servers: {a: {}}}}}", "servers"),
+        ("all: {}", "no host"),
+        ("all:\n", "no host"),
+        ("all: {hosts: {'web[1:3]': {}}}", "ranges"),
+        ("all: {hosts: {'a/b': {}}}", "without slash"),
+        ("all: {hosts: {'a b': {}}}", "without slash"),
+        ("all: {hosts: {'': {}}}", "without slash"),
+        (edited("192.168.171.101", "'{{ address }}'"), "template"),
+        (edited("192.168.171.101", "{{ address }}"), "not YAML"),
+        (edited("192.168.171.101", "!vault abc"), "!vault"),
+        (edited("redis_node_timeout: 5000", "redis_node_timeout: '{{ x }}'"), "template"),
+        (edited("redis_appendonly: true", "redis_settings: {maxmemory: '{{ x }}'}"), "template"),
+        (SEED + "        redis-host-3:\n          ansible_host: 192.168.171.104\n", "'redis-host-3' is given twice"),
+        (SEED + "          redis_slave_of: redis-host-1\n", "'redis_slave_of' is given twice"),
+        (edited("192.168.171.102", "192.168.171.101"), "same address"),
+        (edited("redis_slave_port: 6374", "redis_slave_port: 6373"), "both want port 6373"),
+        (edited("port: 16374", "port: 16373"), "both want port 16373"),
+        (edited("port: 16374", "port: 6373"), "both want port 6373"),
+        (edited("redis_cluster_master_port: 16373", "redis_cluster_master_port: 6373"), "both want port 6373"),
+        (edited("redis_slave_of: redis-host-2", "redis_slave_of: redis-host-1"), "names the host itself"),
+        (edited("redis_slave_of: redis-host-2", "redis_slave_of: redis-host-9"), "no node of this inventory"),
+        (edited("redis_slave_of: redis-host-2", "redis_slave_of: [a]"), "must be a str"),
+        (edited("redis_slave_of: redis-host-2", "redis_slave: redis-host-2"), "redis_slave"),
+        (SEED[: SEED.index("        redis-host-3:")], "redis-host-3"),
+        (
+            SEED[: SEED.index("        redis-host-3:")].replace(
+                "redis_slave_of: redis-host-3", "redis_slave_of: redis-host-1"
+            ),
+            "2 masters",
+        ),
+        (edited(": 6373 ", ": 0 "), "1-65535"),
+        (edited(": 6373 ", ": 65536 "), "1-65535"),
+        (edited(": 6373 ", ": -1 "), "1-65535"),
+        (edited(": 6373 ", ": 60000 ").replace("        redis_cluster_master_port: 16373", "        #"), "1-65535"),
+        (edited(": 6373 ", ": lots "), "must be a int"),
+        (edited(": 6373 ", ": true "), "must be a int"),
+        (edited(": 6373 ", ": 6373.5 "), "must be a int"),
+        (edited(": 6373 ", f": '{'9' * 5000}' "), "must be a int"),
+        (edited("redis_node_timeout: 5000", "redis_node_timeout: 0"), "positive"),
+        (edited("redis_node_timeout: 5000", "redis_node_timeout: -5"), "positive"),
+        (edited("redis_node_timeout: 5000", "redis_node_timeout: 5s"), "must be a int"),
+        (edited("redis_appendonly: true", "redis_appendonly: maybe"), "must be a bool"),
+        (edited("redis_appendonly: true", "redis_apendonly: true"), "redis_apendonly"),
+        (edited("redis_appendonly: true", "redis_settings: [a]"), "must be a dict"),
+        (edited("redis_appendonly: true", "redis_settings: {a: [b]}"), "one line"),
+        (edited("redis_appendonly: true", "redis_settings: {a: }"), "one line"),
+        (edited("redis_appendonly: true", 'redis_settings: {a: "b\\nc"}'), "one line"),
+        (edited(SEED_HOST, SEED_HOST + "          redis_node_timeout: 6000\n"), "same for all hosts"),
+        (with_nodes("[]"), "no node"),
+        (with_nodes("{a: b}"), "must be a list"),
+        (with_nodes("[x]"), "must be a mapping"),
+        (with_nodes("[{name: a, role: master}]"), "lacks port"),
+        (with_nodes("[{name: a, role: main, port: 1}]"), "main"),
+        (with_nodes("[{name: a, rule: master, port: 1}]"), "rule"),
+        (with_nodes("[{name: a/b, role: master, port: 1}]"), "slash"),
+        (with_nodes("[{name: a, role: replica, port: 1}]"), "replica_of"),
+        (
+            with_nodes("[{name: a, role: master, port: 1, replica_of: b}]"),
+            "replica_of",
+        ),
+        (
+            with_nodes("[{name: a, role: master, port: 1, outside: nowhere}]"),
+            "HOST:PORT",
+        ),
+        (
+            with_nodes("[{name: a, role: master, port: 1, outside: 'a:²'}]"),
+            "HOST:PORT",
+        ),
+        (
+            with_nodes("[{name: a, role: master, port: 1, outside: 'a:99999'}]"),
+            "HOST:PORT",
+        ),
+        (nodes_of("0-8191", "8192-16383"), "2 masters"),
+        (nodes_of("0-5460", "5461-10922", "10923-16382"), "0-16382"),
+        (nodes_of("0-5460", "5461-10922", "10900-16383"), "16407 in all"),
+        (nodes_of("0-5460", "5461-10922", "0-16383"), "each once"),
+        (nodes_of("0-5460", "5461-10922", "10923-16384"), "no slot range"),
+        (nodes_of("0-5460", "5461-10922", "16383-10923"), "no slot range"),
+        (nodes_of("0-5460", "5461-10922", "the rest"), "no slot range"),
+        (nodes_of("0-5460", "5461-10922", ""), "0-10922"),
+        (nodes_of("0-5460", "5461-10922", "10923-16383", r="r/r"), "itself"),
+        (nodes_of("0-5460", "5461-10922", "10923-16383", r="m1/m", s="r/r"), "a replica"),
+        (nodes_of("0-5460", "5461-10922", "10923-16383", r="m9/m"), "no node of this inventory"),
+    ],
+)
+def test_what_is_wrong_is_named(text: str, says: str) -> None:
+    """A malformed or contradictory inventory is refused with what is wrong, expected and observed, and what to do."""
+    assert says in str(refusal(text))
+
+
+def test_a_replica_with_slots_is_refused() -> None:
+    """Slots belong to masters; given to a replica they would be lost without a word."""
+    content = yaml.safe_load(nodes_of("0-5460", "5461-10922", "10923-16383", r="m1/m"))
+    content["all"]["hosts"]["r"]["redis_nodes"][0]["slots"] = "0-5460"
+    assert "no slots" in str(refusal(yaml.safe_dump(content)))
+
+
+def test_slots_left_out_everywhere_are_shared_equally() -> None:
+    """Where no master has slots, all 16384 are dealt out in the order of the hosts."""
+    inventory = parse_inventory(nodes_of("", "", "", ""), "x.yaml")
+    assert [each for node in inventory.masters for each in node.slots] == [
+        SlotRange(4096 * n, 4096 * n + 4095) for n in range(4)
+    ]
+    assert sum(len(each) for node in inventory.masters for each in node.slots) == SLOTS
+
+
+LINES = SEED.splitlines(keepends=True)
+CUTS = st.integers(0, len(SEED)).map(lambda end: SEED[:end])
+DOUBLED = st.integers(0, len(LINES) - 1).map(lambda n: "".join([*LINES[: n + 1], *LINES[n:]]))
+DROPPED = st.integers(0, len(LINES) - 1).map(lambda n: "".join([*LINES[:n], *LINES[n + 1 :]]))
+YAMLISH = st.text("ab01:-_ \n\t[]{}&*!|>'\"#%@`,?.~=<\\x\0é", max_size=12)
+INSERTED = st.builds(
+    lambda at, garbage: SEED[:at] + garbage + SEED[at:],
+    st.integers(0, len(SEED)),
+    st.one_of(st.text(max_size=8), YAMLISH),
+)
+VALUES = st.recursive(
+    st.one_of(
+        st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=6), st.dates(), st.binary(max_size=3)
+    ),
+    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(st.text(max_size=4), inner, max_size=3)),
+    max_leaves=5,
+)
+VARIABLES = st.sampled_from(
+    [
+        "redis_nodes",
+        "redis_address",
+        "redis_master_port",
+        "redis_slave_of",
+        "redis_settings",
+        "redis_node_timeout",
+        "ansible_host",
+        "ansible_connection",
+        "redis_password",
+        "redis_outside_address",
+        "redis_cluster_name",
+    ]
+)
+REPLACED = st.builds(lambda name, value: yaml.safe_dump(document(**{name: value})), VARIABLES, VALUES)
+NODE_REPLACED = st.builds(
+    lambda key, value: yaml.safe_dump(
+        document(redis_nodes=[{"name": "redis_master", "role": "master", "port": 6373} | {key: value}])
+    ),
+    st.sampled_from(["name", "role", "port", "bus_port", "replica_of", "slots", "container", "outside"]),
+    VALUES,
+)
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(text=st.one_of(CUTS, DOUBLED, DROPPED, INSERTED, REPLACED, NODE_REPLACED, YAMLISH, st.text()))
+def test_whatever_the_text_it_is_read_or_refused(text: str) -> None:
+    """Cut, doubled, garbled or with any value anywhere, an inventory is read or refused, and nothing else happens."""
+    try:
+        inventory = parse_inventory(text, "x.yaml")
+    except InventoryError as problem:
+        refused = problem
+    else:
+        assert len(inventory.masters) >= 3
+        assert sum(len(each) for node in inventory.masters for each in node.slots) == SLOTS
+        return
+    assert refused.summary
+    assert refused.expected
