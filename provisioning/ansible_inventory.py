@@ -65,6 +65,7 @@ NODE_KEYS = {
     "slots": str,
     "container": str,
     "outside": str,
+    "bound": str,
 }
 INI_SECTION = re.compile(r"\A(?:[ \t]*(?:[#;].*)?\n)*\[[\w:.-]+\][ \t]*$", re.MULTILINE)
 PORT = re.compile(r"[0-9]{1,5}")
@@ -235,6 +236,8 @@ def _written_node(node: Node) -> dict[str, Any]:
         entry["slots"] = ",".join(map(str, node.slots))
     if node.container:
         entry["container"] = node.container
+    if node.bound != (node.lan,):
+        entry["bound"] = " ".join(node.bound)
     if node.outside[0]:
         entry["outside"] = f"{node.outside[0]}:{node.outside[1]}"
     return entry
@@ -391,7 +394,7 @@ def _node(source: str, host: str, address: str, entry: object, value: Mapping[st
         role=chosen,
         port=port,
         bus_port=bus_port,
-        bound=(address,),
+        bound=tuple(fields.get("bound", address).split()),
         announced=address,
         lan=address,
         outside=(outside_host, int(outside_port)),

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from provisioning.errors import NodeUnreachable, SimulationError
 from provisioning.inventory import Inventory, Node
 from provisioning.resp import Connection, Refused
+from provisioning.slots import SlotRange
 from provisioning.waiting import wait_until
 
 
@@ -73,7 +74,7 @@ def join(inventory: Inventory, known: Mapping[str, Identity], budget: float) -> 
             wait_until(lambda: _answers(link), f"{node.full_name} answers", budget)
             _told(node, link, "CLUSTER", "SET-CONFIG-EPOCH", known[node.full_name].epoch)
             for each in node.slots:
-                _told(node, link, "CLUSTER", "ADDSLOTSRANGE", each.first, each.last)
+                _add_slots(node, link, each)
             return str(_told(node, link, "CLUSTER", "MYID"))
 
         ids = dict(zip(links, pool.map(introduce, inventory.nodes), strict=True))
@@ -101,6 +102,13 @@ def join(inventory: Inventory, known: Mapping[str, Identity], budget: float) -> 
             link.close()
 
 
+def _add_slots(node: Node, link: Connection, slots: SlotRange) -> None:
+    try:
+        link.call("CLUSTER", "ADDSLOTSRANGE", slots.first, slots.last)
+    except Refused:  # servers before 7.0 take one slot after the other; what else is wrong they say again
+        _told(node, link, "CLUSTER", "ADDSLOTS", *slots)
+
+
 def _answers(link: Connection) -> bool:
     try:
         return bool(link.call("PING"))
@@ -113,7 +121,7 @@ def _told(node: Node, link: Connection, *words: str | int) -> object:
         return link.call(*words)
     except Refused as refusal:
         raise SimulationError(
-            f"{node.full_name} refused {' '.join(map(str, words))}",
+            f"{node.full_name} refused {' '.join(map(str, words[:4]))}",
             observed=str(refusal),
             advice="a node that joins must be empty and know no other node",
         ) from None

@@ -13,6 +13,7 @@ from docker.models.containers import Container
 
 from provisioning.docker_engine import Engine
 from provisioning.errors import ImageError
+from provisioning.ownership import Run
 from provisioning.state import state_dir
 
 PROBE_SECONDS = 30
@@ -76,9 +77,14 @@ def parse_identity(reference: str, said: str) -> ServerIdentity:
 
 def _ask(engine: Engine, reference: str, image_id: str) -> str:
     container: Container | None = None
+    run = Run.begin()  # so that the container is reaped if this process is killed
     try:
         container = engine.client.containers.create(
-            image_id, entrypoint=["sh", "-c", PROBE], command=[], labels={"redis-gauntlet": "1"}, network_disabled=True
+            image_id,
+            entrypoint=["sh", "-c", PROBE],
+            command=[],
+            labels=run.labels("server-identity"),
+            network_disabled=True,
         )
         container.start()
         container.wait(timeout=PROBE_SECONDS)
@@ -94,3 +100,4 @@ def _ask(engine: Engine, reference: str, image_id: str) -> str:
         if container is not None:
             with suppress(docker.errors.NotFound):
                 container.remove(force=True, v=True)
+        run.leave()

@@ -70,10 +70,17 @@ class WriteProbe:
         """Return the shard's first write invoked after that time and accepted by another node than ``not_by``."""
         return next((each for each in self.acknowledged(shard) if each.invoked > after and each.node != not_by), None)
 
-    def longest_stall(self, shard: str) -> float:
-        """Return the longest time in seconds between two acknowledged writes of the shard (inf if none)."""
+    def longest_stall(self, shard: str, since: float) -> float:
+        """Return the longest time in seconds between acknowledged writes of the shard, inf if there is none.
+
+        Counted from the last write before ``since`` (monotonic) until now: a stall that lasts counts too.
+        """
         times = [each.ended for each in self.acknowledged(shard)]
-        return max((later - earlier for earlier, later in itertools.pairwise(times)), default=float("inf"))
+        if not times:
+            return float("inf")
+        last_before = max((at for at in times if at <= since), default=since)
+        times = [last_before, *(at for at in times if at > last_before), time.monotonic()]
+        return max(later - earlier for earlier, later in itertools.pairwise(times))
 
     def _write(self, shard: WantedShard) -> None:
         key = key_in_slot(shard.master.slots[0].first, PREFIX)

@@ -47,7 +47,7 @@ def test_a_killed_replica_is_no_outage(fresh_cluster: Cluster, observe: Callable
             _wait_flagged(cluster, victim, "fail", survivors)
             seen.wait_writes(3)
             stalls = {
-                each.master.full_name: seen.probe.longest_stall(each.master.full_name)
+                each.master.full_name: seen.probe.longest_stall(each.master.full_name, injection.began)
                 for each in cluster.inventory.shards
             }
             refused = [each for each in seen.probe.attempts if each.outcome == "refused"]
