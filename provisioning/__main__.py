@@ -12,32 +12,22 @@ from typing import Any
 
 from provisioning import playground
 from provisioning.ansible_inventory import DEFAULT_INVENTORY, planned_inventory, read_inventory
+from provisioning.command import guarded
 from provisioning.docker_engine import connect
 from provisioning.errors import GauntletError
 from provisioning.images import host_image, server_image
-from provisioning.interrupt import EXIT_INTERRUPTED, terminate_like_interrupt
 from provisioning.inventory import Inventory
 from provisioning.layout_table import layout_table
 from provisioning.ownership import clean, reap
+from provisioning.progress import say
 from provisioning.resp import Refused
 from provisioning.simulation import Images
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return its exit code: 0, 1 with one message on stderr, 130 after Ctrl-C."""
-    terminate_like_interrupt()
     options = parser().parse_args(arguments)
-    try:
-        code: int = options.act(options)
-    except GauntletError as problem:
-        print(f"error: {problem}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("interrupted: cleaned up", file=sys.stderr)
-        return EXIT_INTERRUPTED
-    except BrokenPipeError:
-        return 1
-    return code
+    return guarded(lambda: int(options.act(options)))
 
 
 def parser() -> argparse.ArgumentParser:
@@ -104,9 +94,9 @@ def _up(options: Any) -> int:
     playground.check_name(options.name)
     wanted = _wanted(options)
     engine = connect()
-    reap(engine, print)
-    images = Images(server_image(engine, options.server_image, print), host_image(engine, print))
-    print(f"server     {images.server}")
+    reap(engine, say)
+    images = Images(server_image(engine, options.server_image, say), host_image(engine, say))
+    say(f"server     {images.server}")
     cluster = playground.up(
         engine,
         options.name,
@@ -192,7 +182,7 @@ def _down(options: Any) -> int:
 
 def _clean(options: Any) -> int:
     engine = connect()
-    print(f"removed {clean(engine, print)} objects in all")
+    print(f"removed {clean(engine, say)} objects in all")
     for file in playground.inventories():
         if file.stem not in playground.names(engine):
             file.unlink(missing_ok=True)

@@ -24,13 +24,14 @@ from typing import Any
 from provisioning import images
 from provisioning.ansible_inventory import DEFAULT_INVENTORY, read_inventory
 from provisioning.cluster import RESTART_GUARD_SECONDS, Cluster
+from provisioning.command import guarded
 from provisioning.docker_engine import Engine, connect
 from provisioning.errors import GauntletError, SimulationError
-from provisioning.interrupt import EXIT_INTERRUPTED, terminate_like_interrupt
 from provisioning.inventory import Inventory, Node
 from provisioning.networks import build_networks
 from provisioning.ownership import CLUSTER_LABEL, Run, objects, reap, remove
 from provisioning.playground import PREFIX
+from provisioning.progress import say
 from provisioning.simulation import Images, Simulation
 from provisioning.waiting import wait_until
 
@@ -142,29 +143,28 @@ def measured(
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure and write the report; return the exit code."""
-    terminate_like_interrupt()
     parser = argparse.ArgumentParser(prog="python -m provisioning.bench", description=__doc__)
     parser.add_argument("--report", type=Path, default=Path("report"), metavar="DIR")
     parser.add_argument("--runs", type=int, default=RUNS, help=f"alternating runs (default {RUNS})")
     options = parser.parse_args(arguments)
+    return guarded(lambda: _measure(options.runs, options.report))
+
+
+def _measure(runs: int, directory: Path) -> int:
     try:
-        figures = _formation(options.runs)
-        options.report.mkdir(parents=True, exist_ok=True)
-        text = json.dumps({"formation": figures}, indent=2) + "\n"
-        (options.report / "bench.json").write_text(text, encoding="utf-8")
-    except (GauntletError, OSError) as problem:
-        print(f"error: {problem}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        return EXIT_INTERRUPTED
-    print(f"written    {options.report / 'bench.json'}")
+        directory.mkdir(parents=True, exist_ok=True)
+        text = json.dumps({"formation": _formation(runs)}, indent=2) + "\n"
+        (directory / "bench.json").write_text(text, encoding="utf-8")
+    except OSError as problem:
+        raise GauntletError(f"the figures cannot be written to {directory}", observed=str(problem)) from None
+    say(f"written    {directory / 'bench.json'}")
     return 0
 
 
 def _formation(runs: int) -> dict[str, Any]:
     engine = connect()
-    reap(engine, print)
-    built_with = Images(images.server_image(engine, None, print), images.host_image(engine, print))
+    reap(engine, say)
+    built_with = Images(images.server_image(engine, None, say), images.host_image(engine, say))
     wanted = read_inventory(DEFAULT_INVENTORY)
     times: dict[str, list[float]] = {"ours": [], "recipe": [], "floor": []}
     run = Run.begin()

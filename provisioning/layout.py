@@ -31,7 +31,7 @@ def plan(hosts: int, shards: int, replicas: int) -> tuple[PlannedNode, ...]:
 
     Masters go round the hosts; the replicas of the master on host h go to the hosts before h
     (as in the seed: host 1's master is replicated on host 3), one host each, those with the fewest
-    nodes first. Returns masters before replicas, shard by shard.
+    nodes first. Returns the masters, then each shard's first replica, then the second ones.
 
     Raises LayoutError where no layout can survive the loss of a host: fewer than three masters,
     one host, more replicas than other hosts, or a host that must hold half of the masters; and for
@@ -86,9 +86,12 @@ def plan(hosts: int, shards: int, replicas: int) -> tuple[PlannedNode, ...]:
         )
     planned = [PlannedNode(shard % hosts, shard, "master") for shard in range(shards)]
     carried = Counter(node.host for node in planned)
-    for shard in range(shards):
-        others = [(shard - 1 - n) % hosts for n in range(hosts - 1)]
-        for host in sorted(others, key=lambda each: carried[each])[:replicas]:
+    used = {shard: {shard % hosts} for shard in range(shards)}
+    for _ in range(replicas):  # each shard's first replica before any second: hosts then fill evenly
+        for shard in range(shards):
+            before = [host for n in range(1, hosts) if (host := (shard - n) % hosts) not in used[shard]]
+            host = min(before, key=lambda each: carried[each])
             planned.append(PlannedNode(host, shard, "replica"))
+            used[shard].add(host)
             carried[host] += 1
     return tuple(planned)

@@ -13,6 +13,7 @@ from provisioning.docker_engine import Engine
 from provisioning.errors import GauntletError, NodeUnreachable, SimulationError
 from provisioning.inventory import Inventory
 from provisioning.ownership import CLUSTER_LABEL, OWNER_LABEL, Run, objects, owner, release, remove
+from provisioning.progress import say
 from provisioning.reach import Reach
 from provisioning.resp import Refused
 from provisioning.simulation import Formation, Images, Simulation
@@ -32,14 +33,20 @@ def up(
     reach: Reach = "auto",
     formation: Formation = "seeded",
     inventory_out: Path | None = None,
-    report: Callable[[str], None] = print,
+    report: Callable[[str], None] = say,
 ) -> Cluster:
     """Build a cluster that stays, write its effective inventory, and return it once it is ready.
 
     Raises GauntletError: a name that is no name or taken, and all that building may raise.
     """
     check_name(name)
-    if objects(engine, {CLUSTER_LABEL: PREFIX + name}):
+    present = objects(engine, {CLUSTER_LABEL: PREFIX + name})
+    if any(each.labels.get(OWNER_LABEL) != owner() for each in present):
+        raise GauntletError(
+            f"another user or machine has a cluster {name!r} on this engine",
+            advice="use another --name",
+        )
+    if present:
         raise GauntletError(
             f"the cluster {name!r} is up already, or was not taken down completely",
             advice=f"python -m provisioning down --name {name}, or another --name",
