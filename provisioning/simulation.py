@@ -155,11 +155,6 @@ class Simulation:
         self._seed("seeded")
         self._start_nodes()
 
-    def revive(self) -> None:
-        """Start every host, then every node, that is not running; disks stay as they are."""
-        self._start_hosts()
-        self._start_nodes()
-
     def remove(self) -> None:
         """Remove containers, networks and volumes of this cluster."""
         remove(self.engine, self.objects)

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import itertools
-import threading
 import time
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Literal, Self
+from functools import partial
+from typing import Literal
 
 from provisioning.errors import NodeUnreachable
+from provisioning.evidence.sampling import Sampling
 from provisioning.inventory import Inventory, Node, WantedShard
 from provisioning.resp import Connection, Refused
 from provisioning.slots import key_in_slot
-from provisioning.waiting import ticks
 
 Outcome = Literal["acknowledged", "refused", "unreachable"]
 
@@ -34,7 +33,7 @@ class Attempt:
     detail: str = ""
 
 
-class WriteProbe:
+class WriteProbe(Sampling):
     """Writes one key per shard about every 20 ms while its block lasts, wherever the shard accepts it.
 
     Each attempt is sent once. A refused or unanswered one is followed by an attempt at another node
@@ -42,25 +41,8 @@ class WriteProbe:
     """
 
     def __init__(self, inventory: Inventory) -> None:
-        self.inventory = inventory
         self.attempts: list[Attempt] = []
-        self._stop = threading.Event()
-        self._threads = [
-            threading.Thread(target=self._write, args=(shard,), name=f"probe {shard.master.full_name}", daemon=True)
-            for shard in inventory.shards
-        ]
-
-    def __enter__(self) -> Self:
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._stop.set()
-        for thread in self._threads:
-            thread.join()
+        super().__init__({f"probe {shard.master.full_name}": partial(self._write, shard) for shard in inventory.shards})
 
     def acknowledged(self, shard: str) -> list[Attempt]:
         """Return the acknowledged attempts of the shard (named by its wanted master), in order."""
@@ -87,7 +69,7 @@ class WriteProbe:
         nodes: list[Node] = [shard.master, *shard.replicas]
         links = {node.full_name: Connection.to(node, deadline=DEADLINE_SECONDS) for node in nodes}
         turn = 0
-        for count, _ in enumerate(ticks(INTERVAL_SECONDS, self._stop)):
+        for count, _ in enumerate(self.ticks(INTERVAL_SECONDS)):
             node = nodes[turn % len(nodes)]
             invoked = time.monotonic()
             outcome: Outcome = "acknowledged"

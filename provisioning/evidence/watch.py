@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Self
+from functools import partial
 
 from provisioning.cluster_nodes import parse_cluster_nodes
 from provisioning.cluster_view import ClusterView
 from provisioning.errors import NodeUnreachable
+from provisioning.evidence.sampling import Sampling
 from provisioning.inventory import Inventory, Node
 from provisioning.resp import Connection, Refused
-from provisioning.waiting import ticks
 
 INTERVAL_SECONDS = 0.025
 """Pace of the samples: half of the 50 ms that phases are resolved to."""
@@ -31,42 +29,36 @@ class Sighting:
     view: ClusterView | None
 
 
-class Watch:
+class Watch(Sampling):
     """Samples every node in a thread of its own while its block lasts; keeps what changed.
 
     A sighting stands for all samples until the next one of the same node.
     """
 
     def __init__(self, inventory: Inventory) -> None:
-        self.inventory = inventory
         self.sightings: list[Sighting] = []
         self.clock_offset: dict[str, float] = {}
-        self._stop = threading.Event()
-        self._threads = [
-            threading.Thread(target=self._sample, args=(node,), name=f"watch {node.full_name}", daemon=True)
-            for node in inventory.nodes
-        ]
+        self._gaps: list[tuple[str, float, float]] = []
+        super().__init__({f"watch {node.full_name}": partial(self._sample, node) for node in inventory.nodes})
 
-    def __enter__(self) -> Self:
-        for thread in self._threads:
-            thread.start()
-        return self
+    def longest_gap(self, nodes: Iterable[str], since: float) -> float:
+        """Return the longest time in seconds between two samples of one of these nodes after that moment.
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._stop.set()
-        for thread in self._threads:
-            thread.join()
-
-    def of(self, node: str) -> Iterator[Sighting]:
-        """Yield the sightings of one node in order."""
-        return (each for each in list(self.sightings) if each.node == node)
+        What happened in between is known to that precision only.
+        """
+        among = set(nodes)
+        return max(
+            (gap for node, at, gap in list(self._gaps) if node in among and at > since), default=INTERVAL_SECONDS
+        )
 
     def _sample(self, node: Node) -> None:
         last: object = self
+        previous = time.monotonic()
         with Connection.to(node, deadline=DEADLINE_SECONDS) as link:
-            for _ in ticks(INTERVAL_SECONDS, self._stop):
+            for began in self.ticks(INTERVAL_SECONDS):
+                if began - previous > INTERVAL_SECONDS:
+                    self._gaps.append((node.full_name, began, began - previous))
+                previous = began
                 view: ClusterView | None = None
                 try:
                     if node.full_name not in self.clock_offset:

@@ -106,11 +106,6 @@ class SimulatedHost(Container):
         """Write files, with their directories, whether the host is running or not."""
         self._api.put_archive(self.name, "/", _archive(files))
 
-    @property
-    def main_process(self) -> str:
-        """The identity of this incarnation: the time the host came up."""
-        return str(self.state["StartedAt"])
-
 
 def _archive(files: Iterable[File]) -> bytes:
     buffer = io.BytesIO()
