@@ -16,11 +16,12 @@ from provisioning.cluster_view import ClusterView
 from provisioning.errors import NodeUnreachable, SimulationError
 from provisioning.evidence import Evidence
 from provisioning.evidence.collect import TOPOLOGY, collect
+from provisioning.evidence.info import parse_info
 from provisioning.inventory import Inventory, Node, WantedShard
 from provisioning.readiness import find_unready
 from provisioning.resp import DEADLINE_SECONDS, Connection, Refused
 from provisioning.simulation import Simulation
-from provisioning.slots import key_in_slot
+from provisioning.slots import key_in_slot, show_ranges
 from provisioning.topology import agree
 from provisioning.waiting import wait_until
 
@@ -31,6 +32,10 @@ RESTART_GUARD_SECONDS = 2.0
 
 REJOIN_SECONDS = 10.0
 """Start of the process, loading, bus links, handshake and the first full synchronisation, on a loaded machine."""
+
+
+WAIT_POLL_SECONDS = 0.05
+"""Pace of waits that ask all nodes; what is measured is sampled on its own."""
 
 
 class Cluster:
@@ -98,8 +103,7 @@ class Cluster:
 
     def info(self, node: Node) -> Mapping[str, str]:
         """Return the node's INFO as a flat mapping."""
-        lines = (line.partition(":") for line in str(self.call(node, "INFO")).splitlines() if ":" in line)
-        return {name: value for name, _, value in lines}
+        return parse_info(str(self.call(node, "INFO")))
 
     def state(self, node: Node) -> str:
         """Return the node's cluster_state: ok, fail, or unreachable."""
@@ -134,6 +138,28 @@ class Cluster:
             if node.full_name in (shard.master.full_name, *(each.full_name for each in shard.replicas))
         )
 
+    @property
+    def wanted_roles(self) -> dict[str, str]:
+        """What ``roles`` returns while the cluster is in the inventory's layout."""
+        return {
+            node.full_name: f"replica of {node.replica_of}" if node.replica_of else f"master {show_ranges(node.slots)}"
+            for node in self.inventory.nodes
+        }
+
+    @property
+    def rejoin_budget(self) -> float:
+        """Seconds until a node that was started again is a known, linked and caught-up member."""
+        return REJOIN_SECONDS + 2 * self.inventory.node_timeout
+
+    def current_epoch(self, node: Node) -> int:
+        """Return the cluster's current epoch as the node knows it; every election adds one."""
+        return int(parse_info(str(self.call(node, "CLUSTER", "INFO")))["cluster_current_epoch"])
+
+    def is_pristine(self) -> bool:
+        """True in the wanted layout with no election since the cluster was formed (epochs 1 to the number of nodes)."""
+        nodes = self.inventory.nodes
+        return self.roles() == self.wanted_roles and {self.current_epoch(node) for node in nodes} == {len(nodes)}
+
     def roles(self) -> dict[str, str]:
         """Return for every node ``master 0-5460``, ``replica of <name>`` or ``dead``, each in its own words."""
         found = {}
@@ -159,7 +185,7 @@ class Cluster:
 
     def wait_for(self, look: Callable[[], T | None], expected: str, seconds: float) -> T:
         """Wait until ``look`` returns something true; the error shows what every node shows. See wait_until."""
-        return wait_until(look, expected, seconds, shown=self.shown)
+        return wait_until(look, expected, seconds, shown=self.shown, poll=WAIT_POLL_SECONDS)
 
     def wait_ready(self, seconds: float | None = None, *, may_write: bool | None = None) -> Evidence:
         """Wait until the cluster is ready and return the evidence of it.

@@ -46,12 +46,16 @@ def owner() -> str:
     One engine may serve several machines; none may judge another's runs, as it cannot see their locks.
     """
     file = state_dir() / "owner"
-    try:
-        with open(file, "x", encoding="ascii") as new:
-            new.write(secrets.token_hex(8))
-    except FileExistsError:
-        pass
-    return wait_until(lambda: file.read_text(encoding="ascii") or None, f"an id in {file}", 5)
+    if not file.exists():
+        new = file.with_name(f"owner.{os.getpid()}.{secrets.token_hex(4)}")
+        new.write_text(secrets.token_hex(8), encoding="ascii")
+        try:
+            os.link(new, file)  # whole or not at all, and the first one's stays
+        except FileExistsError:
+            pass
+        finally:
+            new.unlink()
+    return file.read_text(encoding="ascii")
 
 
 def is_ours(labels: Mapping[str, str] | None) -> bool:
@@ -190,6 +194,12 @@ def kept(run_id: str) -> frozenset[str]:
         return frozenset(_keep_file(run_id).read_text(encoding="utf-8").split())
     except FileNotFoundError:
         return frozenset()
+
+
+def is_running(run_id: str) -> bool:
+    """True while a process of that run lives."""
+    with _exclusively(run_id) as free:
+        return not free
 
 
 def release(run_id: str, cluster: str) -> None:

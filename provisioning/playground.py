@@ -12,7 +12,7 @@ from provisioning.cluster import Cluster
 from provisioning.docker_engine import Engine
 from provisioning.errors import GauntletError, NodeUnreachable, SimulationError
 from provisioning.inventory import Inventory
-from provisioning.ownership import CLUSTER_LABEL, OWNER_LABEL, Run, objects, owner, release, remove
+from provisioning.ownership import CLUSTER_LABEL, OWNER_LABEL, Run, is_running, kept, objects, owner, release, remove
 from provisioning.progress import say
 from provisioning.reach import Reach
 from provisioning.resp import Refused
@@ -119,8 +119,16 @@ def down(engine: Engine, name: str) -> int:
             observed=f"up: {', '.join(names(engine)) or 'none'}",
             advice="python -m provisioning status lists the clusters that are up",
         )
+    runs = {each.run for each in ours}
+    for run in runs:
+        if is_running(run) and PREFIX + name not in kept(run):
+            raise GauntletError(
+                f"the cluster {name!r} belongs to a run that is going on",
+                observed=f"run {run} holds its lock",
+                advice="wait for the run's end, or end it: it cleans up",
+            )
     remove(engine, ours)
-    for run in {each.run for each in ours}:
+    for run in runs:
         release(run, PREFIX + name)
     inventory_file(name).unlink(missing_ok=True)
     return len(ours)

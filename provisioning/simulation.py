@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import secrets
+import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import docker.errors
 import requests.exceptions
@@ -19,10 +20,17 @@ from provisioning.images import ServerImage
 from provisioning.inventory import CONFIG_DIR, DATA_DIR, Inventory, Node
 from provisioning.networks import HostNetworks, build_networks
 from provisioning.ownership import CLUSTER_LABEL, DockerObject, Run, is_ours, objects, remove
-from provisioning.reach import Reach, chosen_reach, publishing_addresses
+from provisioning.reach import Reach, chosen_reach, published_ports, publishing_addresses
 from provisioning.redis_conf import render_redis_conf
+from provisioning.waiting import wait_until
+
+if TYPE_CHECKING:
+    from provisioning.faults.injection import Injection
 
 Formation = Literal["seeded", "joined"]
+
+DEATH_SECONDS = 30.0
+"""Until the engine has noticed that a host's processes are dead; a moment on an idle machine."""
 
 
 @dataclass(frozen=True)
@@ -44,8 +52,10 @@ class Simulation:
     hosts: dict[str, SimulatedHost] = field(repr=False)
     nodes: dict[str, Container] = field(repr=False)
     known: dict[str, Identity] = field(repr=False, default_factory=dict)
-    injections: list[object] = field(repr=False, default_factory=list)
-    """What faults.inject did to it, in order: the fault record of a failure report."""
+    injections: list[Injection] = field(repr=False, default_factory=list)
+    """What faults.inject did since it was built or rebuilt, in order: the fault record of a failure report."""
+    began: float = field(repr=False, default_factory=time.time)
+    """When it was built or rebuilt, in Unix seconds: what its nodes logged before is another cluster's."""
 
     @classmethod
     def build(
@@ -71,6 +81,8 @@ class Simulation:
             networks = build_networks(engine, name, labels, {host.name: host.address for host in wanted.hosts})
             how = chosen_reach(engine, reach)
             inventory = _effective(wanted, name, networks)
+            if how == "published":
+                inventory = _published(inventory, engine)
             simulation = cls(
                 name,
                 engine,
@@ -83,8 +95,6 @@ class Simulation:
             simulation._create(labels, networks, how)
             simulation._seed(formation)
             simulation._start_hosts()
-            if how == "published":
-                simulation._learn_published_ports()
             simulation._start_nodes()
             if formation == "joined":
                 join(simulation.inventory, simulation.known, budget=10 + 4 * inventory.node_timeout)
@@ -150,6 +160,14 @@ class Simulation:
         rule or connection of before is left.
         """
         _in_parallel(self._kill_if_running, self.hosts.values())
+        wait_until(
+            lambda: not any(container.running for container in (*self.hosts.values(), *self.nodes.values())),
+            "the death of every host and node",
+            DEATH_SECONDS,
+            poll=0.05,
+        )
+        self.injections.clear()
+        self.began = time.time()
         self._start_hosts()
         _in_parallel(lambda host: host.sure("find", DATA_DIR, "-mindepth", "2", "-delete"), self.hosts.values())
         self._seed("seeded")
@@ -188,7 +206,7 @@ class Simulation:
         for volume in binds:
             if not is_ours(api.create_volume(volume, labels=dict(labels))["Labels"]):
                 raise foreign_object("volume", volume)  # the engine returns an existing one without a word
-        ports = [node.port for node in host.nodes] if reach == "published" else []
+        ports = {node.port: node.outside[1] for node in host.nodes} if reach == "published" else {}
         address, _ = publishing_addresses(self.engine)
         _create_container(
             api,
@@ -197,9 +215,12 @@ class Simulation:
             command=["sleep", "infinity"],
             hostname=name,
             labels=dict(labels),
-            ports=ports,
+            ports=list(ports),
             host_config=api.create_host_config(
-                binds=binds, cap_add=["NET_ADMIN"], init=True, port_bindings=dict.fromkeys(ports, (address,))
+                binds=binds,
+                cap_add=["NET_ADMIN"],
+                init=True,
+                port_bindings={port: (address, outside) for port, outside in ports.items()},
             ),
             networking_config=api.create_networking_config(
                 {networks.own[name]: api.create_endpoint_config(ipv4_address=networks.own_address[name])}
@@ -253,16 +274,20 @@ class Simulation:
         if host.running:
             host.signal("KILL")
 
-    def _learn_published_ports(self) -> None:
-        api: Any = self.engine.client.api
-        _, dialled = publishing_addresses(self.engine)
-        change = {}
-        for host in self.inventory.hosts:
-            ports = api.inspect_container(self.hosts[host.name].name)["NetworkSettings"]["Ports"]
-            for node in host.nodes:
-                outside = (dialled, int(ports[f"{node.port}/tcp"][0]["HostPort"]))
-                change[node.full_name] = replace(node, outside=outside)
-        self.inventory = self.inventory.with_nodes(change)
+
+def _published(inventory: Inventory, engine: Engine) -> Inventory:
+    """Return the inventory with the nodes dialled at ports that the engine publishes.
+
+    They are chosen beforehand: ports that the engine chooses change each time that a host starts.
+    """
+    _, dialled = publishing_addresses(engine)
+    ports = published_ports(inventory.hosts[0].address, len(inventory.nodes), local=engine.local)
+    return inventory.with_nodes(
+        {
+            node.full_name: replace(node, outside=(dialled, port))
+            for node, port in zip(inventory.nodes, ports, strict=True)
+        }
+    )
 
 
 def _effective(wanted: Inventory, name: str, networks: HostNetworks) -> Inventory:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from provisioning.cluster import Cluster
-from provisioning.slots import key_in_slot
+from provisioning.inventory import Node
+from provisioning.slots import key_in_slot, key_slot
 
 KEYS_PER_SHARD = 20
 
@@ -31,3 +32,18 @@ def stored(cluster: Cluster, keys: dict[str, str]) -> dict[str, str]:
     """Return what the present owners have under these keys."""
     with cluster.client() as client:
         return {key: str(client.get(key)) for key in keys}
+
+
+def held_by(cluster: Cluster, node: Node, keys: dict[str, str]) -> dict[str, str]:
+    """Return what this one node has itself under those of the keys that are its shard's."""
+    spans = cluster.shard_of(node).master.slots
+    own = [key for key in keys if any(key_slot(key) in span for span in spans)]
+    with cluster.connection(node) as link:
+        answers = link.calls([("READONLY",), *(("GET", key) for key in own)])
+    return dict(zip(own, answers[1:], strict=True))
+
+
+def of_shard(cluster: Cluster, node: Node, keys: dict[str, str]) -> dict[str, str]:
+    """Return those of the keys that belong to the node's shard, as they were written."""
+    spans = cluster.shard_of(node).master.slots
+    return {key: value for key, value in keys.items() if any(key_slot(key) in span for span in spans)}

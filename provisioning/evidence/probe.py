@@ -16,7 +16,9 @@ from provisioning.slots import key_in_slot
 
 Outcome = Literal["acknowledged", "refused", "unreachable"]
 
-INTERVAL_SECONDS = 0.02
+INTERVAL_SECONDS = 0.025
+"""Pace of the writes: half of the 50 ms that phases are resolved to."""
+
 DEADLINE_SECONDS = 0.5
 PREFIX = "redis-gauntlet:probe:"
 
@@ -34,19 +36,26 @@ class Attempt:
 
 
 class WriteProbe(Sampling):
-    """Writes one key per shard about every 20 ms while its block lasts, wherever the shard accepts it.
+    """Writes one key per shard to each of its nodes, about every 25 ms while its block lasts.
 
-    Each attempt is sent once. A refused or unanswered one is followed by an attempt at another node
-    of the same shard, so an outage ends with the first write that any of its nodes accepts.
+    Each attempt is sent once. Every node has a writer of its own, so that one that is silent holds up
+    nobody: an outage ends with the first write that any node of the shard accepts.
     """
 
     def __init__(self, inventory: Inventory) -> None:
         self.attempts: list[Attempt] = []
-        super().__init__({f"probe {shard.master.full_name}": partial(self._write, shard) for shard in inventory.shards})
+        super().__init__(
+            {
+                f"probe {node.full_name}": partial(self._write, shard, node)
+                for shard in inventory.shards
+                for node in (shard.master, *shard.replicas)
+            }
+        )
 
     def acknowledged(self, shard: str) -> list[Attempt]:
-        """Return the acknowledged attempts of the shard (named by its wanted master), in order."""
-        return [each for each in list(self.attempts) if each.shard == shard and each.outcome == "acknowledged"]
+        """Return the acknowledged attempts of the shard (named by its wanted master), by the time of their end."""
+        found = [each for each in list(self.attempts) if each.shard == shard and each.outcome == "acknowledged"]
+        return sorted(found, key=lambda each: each.ended)
 
     def first_write(self, shard: str, after: float, *, not_by: str = "") -> Attempt | None:
         """Return the shard's first write invoked after that time and accepted by another node than ``not_by``."""
@@ -64,26 +73,19 @@ class WriteProbe(Sampling):
         times = [last_before, *(at for at in times if at > last_before), time.monotonic()]
         return max(later - earlier for earlier, later in itertools.pairwise(times))
 
-    def _write(self, shard: WantedShard) -> None:
+    def _write(self, shard: WantedShard, node: Node) -> None:
         key = key_in_slot(shard.master.slots[0].first, PREFIX)
-        nodes: list[Node] = [shard.master, *shard.replicas]
-        links = {node.full_name: Connection.to(node, deadline=DEADLINE_SECONDS) for node in nodes}
-        turn = 0
-        for count, _ in enumerate(self.ticks(INTERVAL_SECONDS)):
-            node = nodes[turn % len(nodes)]
-            invoked = time.monotonic()
-            outcome: Outcome = "acknowledged"
-            detail = ""
-            try:
-                links[node.full_name].call("SET", key, count)
-            except Refused as refusal:
-                outcome, detail = "refused", str(refusal)
-            except NodeUnreachable as problem:
-                outcome, detail = "unreachable", problem.observed
-            if outcome != "acknowledged":
-                turn += 1
-            self.attempts.append(
-                Attempt(shard.master.full_name, node.full_name, invoked, time.monotonic(), outcome, detail)
-            )
-        for link in links.values():
-            link.close()
+        with Connection.to(node, deadline=DEADLINE_SECONDS) as link:
+            for count, _ in enumerate(self.ticks(INTERVAL_SECONDS)):
+                invoked = time.monotonic()
+                outcome: Outcome = "acknowledged"
+                detail = ""
+                try:
+                    link.call("SET", key, f"{node.full_name} {count}")
+                except Refused as refusal:
+                    outcome, detail = "refused", str(refusal)
+                except NodeUnreachable as problem:
+                    outcome, detail = "unreachable", problem.observed
+                self.attempts.append(
+                    Attempt(shard.master.full_name, node.full_name, invoked, time.monotonic(), outcome, detail)
+                )

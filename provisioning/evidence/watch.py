@@ -19,6 +19,9 @@ INTERVAL_SECONDS = 0.025
 
 DEADLINE_SECONDS = 0.5
 
+CLOCK_SAMPLES = 5
+"""Times that a node is asked for its clock; the shortest round trip counts."""
+
 
 @dataclass(frozen=True)
 class Sighting:
@@ -74,10 +77,14 @@ class Watch(Sampling):
 
 
 def _clock_offset(link: Connection) -> float:
-    """Return the node's wall clock minus our monotonic clock, in seconds, to half a round trip."""
-    asked = time.monotonic()
-    seconds, microseconds = link.call("TIME")
-    return int(seconds) + int(microseconds) / 1e6 - (asked + time.monotonic()) / 2
+    """Return the node's wall clock minus our monotonic clock in seconds: the one asked for with least delay."""
+    samples = []
+    for _ in range(CLOCK_SAMPLES):
+        asked = time.monotonic()
+        seconds, microseconds = link.call("TIME")
+        answered = time.monotonic()
+        samples.append((answered - asked, int(seconds) + int(microseconds) / 1e6 - (asked + answered) / 2))
+    return min(samples)[1]
 
 
 def _lasting(view: ClusterView | None) -> object:

@@ -9,11 +9,17 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from provisioning.errors import FaultError, GauntletError, WaitTimeout
+from provisioning.evidence import Evidence
+from provisioning.evidence.collect import collect
 from provisioning.simulation import Simulation
 from provisioning.waiting import wait_until
 
 EFFECT_SECONDS = 15.0
 """Budget for a fault to take effect or to heal: what the engine may take on a loaded machine."""
+
+
+FAILURE_LOOK_SECONDS = 1.0
+"""For the look at a failed test's cluster before it is healed; a silent node must not hold that up."""
 
 
 class Fault(Protocol):
@@ -37,6 +43,8 @@ class Injection:
     proof: str = ""
     ended: float | None = None
     healed: str = ""
+    at_failure: Evidence | None = field(default=None, repr=False)
+    """What all nodes said when the block failed, before anything was healed."""
     _simulation: Simulation | None = field(default=None, repr=False)
 
     def heal(self) -> None:
@@ -68,7 +76,11 @@ def inject(simulation: Simulation, *faults: Fault) -> Iterator[Injection]:
             injections.append(injection)
         for injection in injections:
             injection.proof = _proven(injection.fault.effect, simulation, f"{injection.fault} takes effect")
-        yield injections[0]
+        try:
+            yield injections[0]
+        except Exception:
+            injections[0].at_failure = collect(simulation.inventory, deadline=FAILURE_LOOK_SECONDS)
+            raise
 
 
 def _proven(look: object, simulation: Simulation, expected: str) -> str:

@@ -77,7 +77,10 @@ class Container:
 
     def log(self, since: float = 0) -> str:
         """Return its standard output and error, each line led by the engine's UTC time; ``since`` in Unix seconds."""
-        raw: bytes = self._api.logs(self.name, timestamps=True, since=int(since) or None)
+        try:
+            raw: bytes = self._api.logs(self.name, timestamps=True, since=int(since) or None)
+        except docker.errors.APIError as problem:
+            raise SimulationError(f"the log of {self.name} cannot be read", observed=str(problem.explanation)) from None
         return raw.decode("utf-8", "replace")
 
 

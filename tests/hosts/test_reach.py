@@ -8,6 +8,7 @@ import pytest
 
 from fixtures.target import Target
 from provisioning.cluster import Cluster
+from provisioning.faults import KillHost, inject
 from tests.dataset import fill, stored
 
 pytestmark = pytest.mark.destructive
@@ -39,3 +40,13 @@ def test_a_client_follows_a_failover_through_published_ports(published: Cluster)
     with published.client() as client:
         published.manual_failover(shard.replicas[0])
         assert {key: client.get(key) for key in keys} == keys
+
+
+def test_published_ports_outlive_the_death_of_a_host_and_a_rebuild(published: Cluster) -> None:
+    """A host that died and came back, and a rebuilt cluster, are reached where they were before."""
+    with inject(published.simulated, KillHost("redis-host-1")):
+        pass
+    published.wait_agreement(published.inventory.nodes, published.rejoin_budget)
+    published.simulated.rebuild()
+    published.wait_ready()
+    assert published.is_pristine()

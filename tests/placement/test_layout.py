@@ -38,6 +38,7 @@ def test_the_loss_of_any_host_is_predicted_to_be_survived(
 ) -> None:
     """For each host: the masters left can elect, and every shard keeps a node that may be promoted."""
     predictions = predict_host_loss(evidence)
+    assert {each.host for each in predictions} == {host.name for host in cluster.inventory.hosts}
     for each in predictions:
         record("survival", survival_row(cluster, each))
     assert [each.host for each in predictions if not each.survives] == []

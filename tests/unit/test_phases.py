@@ -54,7 +54,7 @@ def phases(
     """Return the failover of the second master as read from these sightings and logs."""
     failover = Failover("t", "SIGKILL", M2, M2, R1, failover_bound(5.0))
     seen = Seen(list(sightings), logs or {}, dict.fromkeys(NAMES, CLOCK) if clocks is None else clocks)
-    read_phases(failover, seen, KILLED, {name: node_id(name) for name in NAMES}, 5461, live)
+    read_phases(failover, seen, KILLED, {name: node_id(name) for name in NAMES}, (SlotRange(5461, 10922),), live)
     return failover
 
 
