@@ -26,8 +26,10 @@ environment:
 setup: environment  ## Python environment, Docker engine and images; the second run changes nothing
 	@$(VENV)/python -m provisioning.setup $(IMAGE) $(if $(PULL),--pull)
 
-ifdef INVENTORY
+ifneq ($(origin INVENTORY),undefined)
 gate: environment  ## the main job: accept or reject a cluster (INVENTORY=file: that one, read-only)
+	@test -n '$(INVENTORY)' || { printf '%s\n' 'INVENTORY is empty' '  expected: the file that describes the cluster' \
+	  '  what to do: make gate INVENTORY=file, or unset INVENTORY to gate a simulated cluster' >&2; exit 1; }
 	$(VENV)/pytest --inventory '$(INVENTORY)' -m "not destructive and not slow" $(GATE) $(ARGS)
 else
 gate: setup

@@ -6,7 +6,6 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +13,12 @@ from provisioning import playground
 from provisioning.ansible_inventory import DEFAULT_INVENTORY, planned_inventory, read_inventory
 from provisioning.command import guarded
 from provisioning.docker_engine import connect
-from provisioning.errors import GauntletError
+from provisioning.errors import GauntletError, SimulationError
 from provisioning.images import host_image, server_image
-from provisioning.inventory import Inventory
+from provisioning.inventory import Inventory, with_node_timeout
 from provisioning.layout_table import layout_table
 from provisioning.ownership import clean, reap
-from provisioning.progress import say
+from provisioning.progress import runnable, say
 from provisioning.resp import Refused
 from provisioning.simulation import Images
 
@@ -36,7 +35,7 @@ def parser() -> argparse.ArgumentParser:
     commands = main_parser.add_subparsers(required=True, metavar="COMMAND")
 
     up = commands.add_parser("up", help="build a simulated cluster that stays until `down`")
-    up.add_argument("--name", default=playground.DEFAULT_NAME)
+    up.add_argument("--name", default=playground.DEFAULT_NAME, help="name of the cluster (default: %(default)s)")
     up.add_argument("--inventory", type=Path, help="simulate this inventory (default: provisioning/inventory.yaml)")
     up.add_argument("--shards", type=int, help="number of masters (default 3)")
     up.add_argument("--replicas", type=int, help="replicas of each master (default 1)")
@@ -49,20 +48,20 @@ def parser() -> argparse.ArgumentParser:
     up.set_defaults(act=_up)
 
     status = commands.add_parser("status", help="show the clusters that are up")
-    status.add_argument("--name")
+    status.add_argument("--name", help="this cluster only (default: all)")
     status.add_argument("--json", action="store_true", help="every node's host, containers, addresses, role, id, shard")
     status.set_defaults(act=_status)
 
     cli = commands.add_parser("cli", help="run one Redis command on one node")
-    cli.add_argument("--name", default="")
+    cli.add_argument("--name", help="the cluster (default: the only one that is up)")
     cli.add_argument("node", metavar="NODE", help="for example redis-host-1/redis_master")
     cli.add_argument("command", nargs=argparse.REMAINDER, metavar="COMMAND...")
     cli.set_defaults(act=_cli)
 
     down = commands.add_parser("down", help="remove a cluster and everything it made")
     which = down.add_mutually_exclusive_group()
-    which.add_argument("--name", default="")
-    which.add_argument("--all", action="store_true")
+    which.add_argument("--name", default=playground.DEFAULT_NAME, help="this cluster (default: %(default)s)")
+    which.add_argument("--all", action="store_true", help="every cluster that is up")
     down.set_defaults(act=_down)
 
     sweep = commands.add_parser("clean", help="remove every object of ours that no running run owns")
@@ -80,18 +79,18 @@ def _wanted(options: Any) -> Inventory:
     else:
         wanted = read_inventory(options.inventory or DEFAULT_INVENTORY)
     if options.node_timeout is not None:
-        if options.node_timeout < 1:
-            raise GauntletError(
-                "--node-timeout is milliseconds and positive",
-                observed=str(options.node_timeout),
-                advice="for example --node-timeout 5000",
-            )
-        wanted = replace(wanted, node_timeout_ms=options.node_timeout)
+        wanted = with_node_timeout(wanted, options.node_timeout)
     return wanted
 
 
 def _up(options: Any) -> int:
     playground.check_name(options.name)
+    if options.inventory_out is not None and not options.inventory_out.absolute().parent.is_dir():
+        raise GauntletError(
+            f"--inventory-out {options.inventory_out} cannot be written",
+            observed=f"{options.inventory_out.parent} is no directory",
+            advice="make the directory, or name another file",
+        )
     wanted = _wanted(options)
     engine = connect()
     reap(engine, say)
@@ -109,28 +108,35 @@ def _up(options: Any) -> int:
     print(layout_table(cluster))
     written = options.inventory_out or playground.inventory_file(options.name)
     print(f"inventory  {written}")
-    print(f"judge it   pytest --inventory={written}")
-    print(f"remove it  python -m provisioning down --name {options.name}")
+    print(runnable(f"judge it   `pytest --inventory={written}").replace("`", ""))
+    print(runnable(f"remove it  python -m provisioning down --name {options.name}"))
     return 0
 
 
 def _status(options: Any) -> int:
     engine = connect()
-    names = [options.name] if options.name else playground.names(engine)
-    clusters = {name: playground.found(engine, name) for name in names}
+    names = playground.names(engine) if options.name is None else [options.name]
+    clusters, damaged = {}, []
+    for name in names:
+        try:
+            clusters[name] = playground.found(engine, name)
+        except SimulationError as problem:
+            damaged.append(f"{name} is damaged: {problem.observed}; python -m provisioning down --name {name}")
     if options.json:
         print(json.dumps({name: playground.status(cluster) for name, cluster in clusters.items()}, indent=2))
     else:
         for name, cluster in clusters.items():
             print(f"{name}  ({playground.inventory_file(name)})\n{layout_table(cluster)}")
-        if not clusters:
-            print("no cluster is up: python -m provisioning up")
-    return 0
+        if not names:
+            say("no cluster is up: python -m provisioning up")
+    for line in damaged:
+        print(runnable(line), file=sys.stderr)
+    return 1 if damaged else 0
 
 
 def _cli(options: Any) -> int:
     engine = connect()
-    name = options.name or _only(playground.names(engine))
+    name = _only(playground.names(engine)) if options.name is None else options.name
     cluster = playground.found(engine, name)
     nodes = {node.full_name: node for node in cluster.inventory.nodes}
     if options.node not in nodes:
@@ -172,7 +178,7 @@ def _shown(answer: object, indent: str = "") -> str:
 
 def _down(options: Any) -> int:
     engine = connect()
-    names = playground.names(engine) if options.all else [options.name or playground.DEFAULT_NAME]
+    names = playground.names(engine) if options.all else [options.name]
     for name in names:
         print(f"removed {playground.down(engine, name)} objects of {name}")
     if not names:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -69,6 +69,12 @@ NODE_KEYS = {
 }
 INI_SECTION = re.compile(r"\A(?:[ \t]*(?:[#;].*)?\n)*\[[\w:.-]+\][ \t]*$", re.MULTILINE)
 PORT = re.compile(r"[0-9]{1,5}")
+SECRET_NAME = re.compile(r"(_password|redis_settings|requirepass|masterauth|-pass)$")
+"""Variables and settings whose values stand in no message."""
+SECRET_NEAR = re.compile(r"pass|masterauth|redis_settings")
+"""What a line has in it that may hold a password."""
+QUOTED = re.compile(r"'.*'|\".*\"")
+LINE_BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
 PASSWORD_VARIABLE = "REDIS_GAUNTLET_PASSWORD"
 """Environment variable that stands in where the inventory has no ``redis_password``."""
 
@@ -102,7 +108,7 @@ def parse_inventory(text: str, source: str) -> Inventory:
         document = yaml.load(text, Loader=_StrictLoader)
     except (yaml.YAMLError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as problem:
         # Beside YAMLError: what PyYAML lets through for values such as 2024-99-99 or `!!bool x`.
-        raise _refusal(source, "it is not YAML that is understood here", " ".join(str(problem).split())) from None
+        raise _refusal(source, "it is not YAML that is understood here", _told(problem, text)) from None
     if not isinstance(document, dict) or not document:
         raise _refusal(source, "a mapping with the group `all` is expected", f"found {_kind(document)}")
     variables: dict[str, dict[str, Any]] = {}
@@ -304,13 +310,14 @@ def _check_name(source: str, what: str, name: str) -> None:
 def _common(source: str, name: str, values: list[Any]) -> Any:
     given = [value for value in values if value is not None]
     if any(value != given[0] for value in given):
-        raise _refusal(source, f"{name} must be the same for all hosts", f"found {given}")
+        raise _refusal(source, f"{name} must be the same for all hosts", f"found {_shown(name, given)}")
     return _typed(source, name, given[0], CLUSTER_VARIABLES[name]) if given else None
 
 
 def _typed(source: str, name: str, value: object, kind: type) -> Any:
     if isinstance(value, str) and "{{" in value:
-        raise _refusal(source, f"{name} is a template; templates are not understood here: write the value", value)
+        expected = f"{name} is a template; templates are not understood here: write the value"
+        raise _refusal(source, expected, _shown(name, value, str))
     if kind is bool and isinstance(value, str) and value.lower() in ("yes", "no"):
         return value.lower() == "yes"
     if kind is str and isinstance(value, (int, float)) and not isinstance(value, bool):
@@ -318,8 +325,25 @@ def _typed(source: str, name: str, value: object, kind: type) -> Any:
     if kind is int and isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 19:
         return int(value)
     if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-        raise _refusal(source, f"{name} must be a {kind.__name__}", f"found {value!r}")
+        raise _refusal(source, f"{name} must be a {kind.__name__}", f"found {_shown(name, value)}")
     return value
+
+
+def _shown(name: str, value: object, show: Callable[[object], str] = repr) -> str:
+    """Return a value for a message; one that is or may hold a password is not shown."""
+    return "(not shown)" if SECRET_NAME.search(name) else show(value)
+
+
+def _told(problem: Exception, text: str) -> str:
+    """Return what is wrong with the YAML, and in which line; never the line itself, which may hold a password."""
+    mark = problem.problem_mark or problem.context_mark if isinstance(problem, yaml.MarkedYAMLError) else None
+    if not isinstance(problem, yaml.MarkedYAMLError) or mark is None:
+        return "a character, a date, a number or a tag that cannot be read"
+    said = " ".join(f"{problem.context or ''} {problem.problem or ''}".split())
+    before, line = ["", *LINE_BREAK.split(text), ""][mark.line : mark.line + 2]
+    if SECRET_NEAR.search(line) or (before.rstrip().endswith(":") and SECRET_NEAR.search(before)):
+        said = QUOTED.sub("(not shown)", said)
+    return f"line {mark.line + 1}: {said}"
 
 
 def _host(source: str, name: str, variables: dict[str, Any]) -> Host:
@@ -459,7 +483,8 @@ def _with_nodes(host: Host, slots: Mapping[str, tuple[SlotRange, ...]]) -> Host:
 
 def _setting(source: str, name: str, value: object) -> str:
     if not name or not isinstance(value, (str, int, float)) or any(each in f"{name}{value}" for each in "\r\n\0"):
-        raise _refusal(source, "each of redis_settings is a directive with its value on one line", f"{name}: {value!r}")
+        expected = "each of redis_settings is a directive with its value on one line"
+        raise _refusal(source, expected, f"{name}: {_shown(name, value)}")
     if isinstance(value, bool):
         return "yes" if value else "no"
     return str(_typed(source, f"redis_settings: {name}", value, str))

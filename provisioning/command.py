@@ -11,6 +11,7 @@ import requests
 
 from provisioning.errors import GauntletError
 from provisioning.interrupt import EXIT_INTERRUPTED, terminate_like_interrupt
+from provisioning.progress import runnable
 
 
 def guarded(act: Callable[[], int]) -> int:
@@ -19,7 +20,7 @@ def guarded(act: Callable[[], int]) -> int:
     try:
         return act()
     except GauntletError as problem:
-        print(f"error: {problem}", file=sys.stderr)
+        print(runnable(f"error: {problem}"), file=sys.stderr)
     except (docker.errors.DockerException, requests.RequestException) as problem:
         print(f"error: the Docker engine refused or stopped answering\n  observed: {problem}", file=sys.stderr)
     except KeyboardInterrupt:

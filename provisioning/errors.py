@@ -59,3 +59,7 @@ class WaitTimeout(GauntletError):
 
 class FaultError(GauntletError):
     """A fault did not take effect, or was not healed: the test proves nothing and errors."""
+
+
+class EvidenceMissing(GauntletError):
+    """What a test judges by could not be collected: it is unknown whether the promise holds."""

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from provisioning.errors import InventoryError
 from provisioning.slots import SlotRange
 
 Role = Literal["master", "replica"]
@@ -158,3 +159,19 @@ class Inventory:
                 for host in self.hosts
             ),
         )
+
+
+SHORTEST_NODE_TIMEOUT_MS = 500
+"""Below it a simulation tells of the machine's scheduling, not of Redis (and under 1000 failovers ping-pong)."""
+
+
+def with_node_timeout(inventory: Inventory, milliseconds: int) -> Inventory:
+    """Return the inventory with another node timeout, to be simulated. Raises InventoryError if it is too short."""
+    if milliseconds < SHORTEST_NODE_TIMEOUT_MS:
+        raise InventoryError(
+            "--node-timeout is too short",
+            expected=f"milliseconds, {SHORTEST_NODE_TIMEOUT_MS} or more",
+            observed=str(milliseconds),
+            advice="for example --node-timeout 5000",
+        )
+    return replace(inventory, node_timeout_ms=milliseconds)

@@ -8,7 +8,12 @@ from provisioning.inventory import Inventory
 
 def layout_table(cluster: Cluster) -> str:
     """Return one line per node, grouped by host, with the role that each node has now."""
-    return layout_lines(cluster.inventory, cluster.roles())
+    lines = [layout_lines(cluster.inventory, cluster.roles())]
+    published = [node for node in cluster.inventory.nodes if node.outside[1] != node.port]
+    if published:
+        lines.append("  reached from here through published ports:")
+        lines += [f"    {node.full_name:<34}{node.outside[0]}:{node.outside[1]}" for node in published]
+    return "\n".join(lines)
 
 
 def layout_lines(inventory: Inventory, roles: dict[str, str]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,7 @@ def up(
             advice=f"python -m provisioning down --name {name}, or another --name",
         )
     run = Run.begin()
+    wanted = replace(wanted, name=name)
     try:
         simulation = Simulation.build(
             engine, run, PREFIX + name, wanted, images, reach=reach, formation=formation, report=report

@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+import sys
 import textwrap
+from contextlib import suppress
+from pathlib import Path
 
 WIDTH = 80
 LABEL = 11
 """Columns of the word in front, such as ``server`` or ``networks``; what is folded goes on below the text."""
+
+
+def runnable(text: str) -> str:
+    """Return the text with commands of ours as they can be pasted: with the Python that is running."""
+    python = Path(sys.executable)
+    with suppress(ValueError):
+        python = python.relative_to(Path.cwd())
+    return text.replace("python -m provisioning", f"{python} -m provisioning").replace(
+        "`pytest ", f"`{python.with_name('pytest')} "
+    )
 
 
 def say(text: str) -> None:
@@ -16,4 +29,6 @@ def say(text: str) -> None:
 
 def folded(text: str) -> str:
     """Return the text in lines of at most 80 columns; paths and addresses are not broken."""
-    return textwrap.fill(text, WIDTH, subsequent_indent=" " * LABEL, break_long_words=False, break_on_hyphens=False)
+    return textwrap.fill(
+        runnable(text), WIDTH, subsequent_indent=" " * LABEL, break_long_words=False, break_on_hyphens=False
+    )

@@ -15,11 +15,29 @@ from typing import Any, Self, cast
 
 import hiredis
 
-from provisioning.errors import NodeUnreachable
+from provisioning.errors import GauntletError, NodeUnreachable
 from provisioning.inventory import Node, Tls
 
 DEADLINE_SECONDS = 2.0
 """How long one command may take where nothing else is said: a healthy node answers within milliseconds."""
+
+SUBCOMMANDS = {
+    "ACL": {"WHOAMI"},
+    "CLIENT": {"ID"},
+    "CLUSTER": {
+        *("INFO", "LINKS", "MYID", "MYSHARDID", "NODES", "SHARDS", "SLOTS"),
+        *("COUNTKEYSINSLOT", "GETKEYSINSLOT", "KEYSLOT"),
+    },
+    "CONFIG": {"GET"},
+}
+"""Commands whose second word says what they do: those that read."""
+
+READING = {
+    *("COMMAND", "DBSIZE", "ECHO", "INFO", "LASTSAVE", "PING", "ROLE", "TIME"),
+    *("EXISTS", "GET", "MGET", "PTTL", "STRLEN", "TTL", "TYPE"),
+    *("ASKING", "DISCARD", "EXEC", "MULTI", "READONLY", "READWRITE", "SSUBSCRIBE", "SUNSUBSCRIBE"),
+}
+"""What may be sent to real hosts: commands that change neither data, configuration nor cluster, nor take long."""
 
 
 class Refused(Exception):
@@ -31,11 +49,20 @@ class Refused(Exception):
         return str(self).partition(" ")[0]
 
 
+class _Secret(str):
+    """A password as it goes over the wire; what shows local variables shows that there is one, no more."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "<secret>"
+
+
 class Connection:
     """A logged-in connection, opened when first used and again after it was lost.
 
-    Every call has one deadline, in seconds, for connecting, login, sending and answering. Not for
-    several threads at once.
+    Every call has one deadline, in seconds, for connecting, login, sending and answering. A
+    ``read_only`` one sends nothing but the commands in READING and SUBCOMMANDS. Not for several threads at once.
     """
 
     def __init__(
@@ -46,19 +73,28 @@ class Connection:
         password: str = "",
         tls: Tls | None = None,
         deadline: float = DEADLINE_SECONDS,
+        read_only: bool = False,
     ) -> None:
         self.address = address
         self.deadline = deadline
+        self.read_only = read_only
         self._user = user
-        self._password = password
+        self._password = _Secret(password)
         self._tls = tls
         self._socket: socket.socket | None = None
         self._reader = hiredis.Reader()
 
     @classmethod
-    def to(cls, node: Node, *, deadline: float = DEADLINE_SECONDS) -> Connection:
+    def to(cls, node: Node, *, deadline: float = DEADLINE_SECONDS, read_only: bool = False) -> Connection:
         """Return a connection to that node as this process reaches it, with its login."""
-        return cls(node.outside, user=node.user, password=node.password, tls=node.tls, deadline=deadline)
+        return cls(
+            node.outside,
+            user=node.user,
+            password=node.password,
+            tls=node.tls,
+            deadline=deadline,
+            read_only=read_only,
+        )
 
     def __repr__(self) -> str:
         return f"<Connection {self.address[0]}:{self.address[1]}>"
@@ -81,7 +117,8 @@ class Connection:
         """Send one command once and return its answer: str (bytes that are not UTF-8 as
         surrogates, so that they can be sent back), int, None or a list.
 
-        Raises Refused for an error answer, NodeUnreachable where no answer came within the deadline.
+        Raises Refused for an error answer, NodeUnreachable where no answer came within the deadline, and
+        GauntletError for a command that a read-only connection does not send.
         """
         return self.calls([words], deadline=deadline)[0]
 
@@ -96,6 +133,8 @@ class Connection:
 
         With ``raise_refusals=False`` an error answer stands in the list as a Refused.
         """
+        for words in commands if self.read_only else ():
+            _check_reading(words, self.address)
         until = time.monotonic() + (self.deadline if deadline is None else deadline)
         try:
             if self._socket is None:
@@ -105,10 +144,11 @@ class Connection:
             # UnicodeError: the name of the host can be no host's name.
             self.close()
             reason = "no answer within the deadline" if isinstance(problem, TimeoutError) else str(problem)
-            raise NodeUnreachable(
-                f"{self.address[0]}:{self.address[1]} does not answer {' '.join(map(_shown, commands[0][:2]))}",
-                observed=reason,
-            ) from None
+        # Outside of the except block: what went wrong inside hangs on no exception, nor do its frames.
+        raise NodeUnreachable(
+            f"{self.address[0]}:{self.address[1]} does not answer {_named(commands[0])}",
+            observed=reason,
+        )
 
     def _open(self, until: float) -> None:
         raw = socket.create_connection(self.address, timeout=_left(until))
@@ -123,11 +163,10 @@ class Connection:
             self._socket = context.wrap_socket(raw)
         if self._password:
             login = ("AUTH", self._user, self._password) if self._user else ("AUTH", self._password)
-            try:
-                self._exchange([login], until, raise_refusals=True)
-            except Refused:
+            (answer,) = self._exchange([login], until, raise_refusals=False)
+            if isinstance(answer, Refused):
                 self.close()  # the next call must not go out without a login
-                raise
+                raise answer
 
     def _exchange(
         self, commands: Sequence[Sequence[str | bytes | int]], until: float, raise_refusals: bool
@@ -173,11 +212,25 @@ def _left(until: float) -> float:
     return left
 
 
+def _check_reading(words: Sequence[str | bytes | int], address: tuple[str, int]) -> None:
+    """Raise GauntletError for a command that may change something, or that is not known here."""
+    said = tuple(word.decode("ascii", "replace") if isinstance(word, bytes) else str(word) for word in words[:2])
+    first, second = (*map(str.upper, said), "", "")[:2]
+    if first not in READING and second not in SUBCOMMANDS.get(first, ()):
+        raise GauntletError(
+            f"{_named(words)} is not sent to {address[0]}:{address[1]}: this connection is for reading",
+            expected="a command that changes nothing",
+            advice="a test that writes is for a simulated cluster",
+        )
+
+
 def _packed(words: Sequence[str | bytes | int]) -> bytes:
     encoded = tuple(word.encode("utf-8", "surrogateescape") if isinstance(word, str) else word for word in words)
     packed: bytes = cast(Any, hiredis).pack_command(encoded)
     return packed
 
 
-def _shown(word: str | bytes | int) -> str:
-    return word if isinstance(word, str) else repr(word)
+def _named(words: Sequence[str | bytes | int]) -> str:
+    """Return a command for a message: its name, without arguments."""
+    size = 2 if words and str(words[0]).upper() in SUBCOMMANDS else 1
+    return " ".join(word if isinstance(word, str) else repr(word) for word in words[:size])

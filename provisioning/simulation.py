@@ -323,6 +323,12 @@ def _create_container(api: Any, name: str, **options: Any) -> None:
     except docker.errors.APIError as problem:
         if problem.status_code == 409 and not is_ours(api.inspect_container(name)["Config"]["Labels"]):
             raise foreign_object("container", name) from None
+        if problem.status_code == 409:
+            raise SimulationError(
+                f"the container {name} exists already",
+                observed="another command is building, or has built, a cluster of this name",
+                advice="wait for it, or use another --name",
+            ) from None
         raise SimulationError(f"the container {name} cannot be created", observed=str(problem.explanation)) from None
 
 

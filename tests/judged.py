@@ -15,7 +15,7 @@ from fixtures.rules.judge import Judgement, Verdict, judge
 from fixtures.rules.registry import Rule
 from fixtures.target import Target
 from provisioning.cluster import Cluster
-from provisioning.errors import WaitTimeout
+from provisioning.errors import EvidenceMissing, WaitTimeout
 from provisioning.evidence import Evidence
 from provisioning.evidence.hosts_look import look_everywhere
 from provisioning.waiting import wait_until
@@ -30,6 +30,7 @@ def rules_of(*families: ModuleType) -> list[Any]:
 def hold_to(rule: Rule, target: Target, cluster: Cluster, evidence: Evidence, record: Recorder) -> None:
     """Report what the rule says, and fail where the rule does not hold; skip, with the reason, where it does not apply.
 
+    Raises EvidenceMissing where its evidence could not be collected: nothing is shown, neither way.
     What may pass by itself is looked at again for two node timeouts before it counts. A cluster that
     was built for this run must not even be warned about.
     """
@@ -48,6 +49,13 @@ def hold_to(rule: Rule, target: Target, cluster: Cluster, evidence: Evidence, re
     record("judged", reported(judgement))
     for _, why in judgement.not_applicable:
         pytest.skip(why)
+    if judgement.verdict is Verdict.UNKNOWN:
+        raise EvidenceMissing(
+            f"{rule.id} could not be decided",
+            expected="the evidence that the rule needs, from every node",
+            observed=told(judgement),
+            advice="see node-unreachable; a user without the right to ask (NOPERM) is named above",
+        )
     assert judgement.verdict is Verdict.HOLDS, told(judgement)
 
 

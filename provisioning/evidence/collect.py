@@ -40,6 +40,21 @@ EVERYTHING: Mapping[str, tuple[str, ...]] = {
 }
 
 
+def require_answers(inventory: Inventory, deadline: float = LOOK_SECONDS) -> None:
+    """Make sure that there is a cluster to be judged: that some node lets us in.
+
+    Raises NodeUnreachable where every one of them is silent or refuses the login.
+    """
+    seen = collect(inventory, questions={"time": ("TIME",)}, redirects=False, deadline=deadline)
+    if all(node.time is None for node in seen.nodes):
+        raise NodeUnreachable(
+            f"no node of {inventory.source or inventory.name} lets us in: nothing can be judged",
+            expected=f"an answer from one of {len(seen.nodes)} nodes within {deadline:.0f} s",
+            observed="; ".join(sorted({node.unreachable or node.not_collected["time"] for node in seen.nodes}))[:300],
+            advice="correct addresses and redis_password in the inventory (or REDIS_GAUNTLET_PASSWORD)",
+        )
+
+
 def collect(
     inventory: Inventory,
     nodes: Iterable[Node] | None = None,

@@ -24,20 +24,23 @@ RUN_SECONDS = 240.0
 class Subrun:
     """``pytest ARGUMENTS`` (or ``python -m MODULE ...``) in a process group of its own; ended with the block.
 
-    Runs with the same ``state`` are runs of one user; all objects that they make can be counted.
+    ``environment`` has further variables. Runs with the same ``state`` are runs of one user; all
+    objects that they make can be counted.
     """
 
-    def __init__(self, state: Path, *arguments: str, module: str = "pytest") -> None:
+    def __init__(
+        self, state: Path, *arguments: str, module: str = "pytest", environment: Mapping[str, str] | None = None
+    ) -> None:
         self.state = state
         state.mkdir(exist_ok=True)
         self.log = state / f"output-{len(list(state.glob('output-*')))}"
         extra = ("--report", str(state / "report"), "-p", "no:cacheprovider") if module == "pytest" else ()
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
         with self.log.open("wb") as output:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", module, *arguments, *extra],
                 cwd=ROOT,
-                env={**environment, "REDIS_GAUNTLET_STATE": str(state)},
+                env={**inherited, **(environment or {}), "REDIS_GAUNTLET_STATE": str(state)},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,

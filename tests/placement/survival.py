@@ -16,8 +16,9 @@ def survival_row(cluster: Cluster, survival: Survival, tried: str = NOT_TRIED) -
     return {
         "layout": cluster.inventory.name,
         "host": survival.host,
-        "masters_left": f"{survival.masters_left}, needs {survival.masters_needed}",
-        "shards_alive": "all" if survival.shards_left_alive else f"lost: {len(survival.shards_lost)}",
+        "masters_left": survival.masters_left,
+        "masters_needed": survival.masters_needed,
+        "shards_lost": list(survival.shards_lost),
         "survives": survival.survives,
         "reasons": list(survival.reasons),
         "repair": survival.repair,

@@ -19,9 +19,10 @@ pytestmark = pytest.mark.unit
 
 ROOT = Path(__file__).parents[2]
 DEAD = "tcp://127.0.0.1:1"
+"""A DOCKER_HOST where nobody listens."""
+
 SECONDS = 180
 """Budget for one inner run: seconds on an idle machine, many times that on a loaded one."""
-"""A DOCKER_HOST where nobody listens."""
 
 
 @pytest.fixture(autouse=True)
@@ -56,8 +57,8 @@ def one_message(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
         ("up --shards 2", "at least 3 shards"),
         ("up --shards 20000", "more than there are slots"),
         ("up --hosts 300 --shards 300", "at most 150 hosts"),
-        ("up --node-timeout 0", "positive"),
-        ("up --node-timeout -1", "positive"),
+        ("up --node-timeout 0", "too short"),
+        ("up --node-timeout -1", "too short"),
         ("up --inventory missing.yaml", "missing.yaml"),
         ("up --inventory .", "directory"),
         ("up --inventory Makefile", "Makefile"),
@@ -193,8 +194,14 @@ def claimed(real: Path) -> Path:
         (("--layout=Makefile",), "Makefile"),
         (("--inventory=provisioning/inventory.yaml", "--layout=provisioning/inventory.yaml"), "one or the other"),
         (("--inventory=provisioning/inventory.yaml", "--node-timeout=100"), "one or the other"),
-        (("--node-timeout=0",), "positive"),
-        (("-n", "2", "--inventory=provisioning/inventory.yaml"), "real hosts"),
+        (("--node-timeout=0",), "too short"),
+        (("-n", "2", "--inventory=provisioning/inventory.yaml"), "-n cannot be used with real hosts"),
+        (
+            ("--tx", "2*popen", "--dist=load", "--inventory=provisioning/inventory.yaml"),
+            "--tx cannot be used with real",
+        ),
+        (("--tx", "popen", "--inventory=provisioning/inventory.yaml"), "--tx cannot be used with real hosts"),
+        (("--dist=each", "--inventory=provisioning/inventory.yaml"), "--dist cannot be used with real hosts"),
     ],
 )
 def test_pytest_refuses_options_that_cannot_be(arguments: tuple[str, ...], says: str, tmp_path: Path) -> None:

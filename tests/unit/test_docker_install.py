@@ -99,8 +99,9 @@ def test_state_directory_that_cannot_be_made(monkeypatch: pytest.MonkeyPatch) ->
         state_dir()
 
 
+@pytest.mark.slow
 def test_unknown_package_is_a_message() -> None:
-    """A package that apt does not have is a message with apt's own words."""
+    """A package that apt does not have is a message with apt's own words; slow, as apt first reads its lists anew."""
     if not apt.can_install():
         pytest.skip("no right to install packages here")
     with pytest.raises(apt.PackageError) as caught:

@@ -403,6 +403,48 @@ def test_what_is_wrong_is_named(text: str, says: str) -> None:
     assert says in str(refusal(text))
 
 
+@pytest.mark.parametrize(
+    "value",
+    [
+        "'{{ S3CRET }}'",
+        "{{ S3CRET }}",
+        "[S3CRET]",
+        "[S3CRET",
+        "'S3CRET",
+        '"S3CRET',
+        '"\\S3CRET"',
+        "!S3CRET",
+        "!S3CRET x",
+        "\n            !S3CRET x",
+        "*S3CRET",
+        "%S3CRET",
+        "!!int S3CRET",
+        "!!bool S3CRET",
+        "S3CRET: x",
+        "S3CRET\0",
+    ],
+)
+@pytest.mark.parametrize("name", ["redis_password", "redis_settings", "redis_settings: {requirepass"])
+def test_a_refusal_shows_no_password(name: str, value: str) -> None:
+    """However the value of a password is garbled, the message says what is wrong with it and not what it is."""
+    said = refusal(edited("redis_appendonly: true", f"{name}: {value}{'}' * name.count('{')}"))
+    assert "S3CRET" not in str(said).upper()
+
+
+def test_settings_that_differ_are_not_shown() -> None:
+    """Nor where hosts contradict each other."""
+    content = document(redis_settings={"requirepass": "S3CRET"})
+    content["all"]["children"]["redis_cluster"]["hosts"]["redis-host-2"]["redis_settings"] = {"requirepass": "x"}
+    said = str(refusal(yaml.safe_dump(content)))
+    assert "must be the same" in said
+    assert "S3CRET" not in said
+
+
+def test_yaml_that_is_wrong_is_named_by_its_line() -> None:
+    """Where the parser knows the line, so does the reader."""
+    assert "line 3: " in str(refusal("all:\n  hosts:\n    a: b: c\n"))
+
+
 def test_a_replica_with_slots_is_refused() -> None:
     """Slots belong to masters; given to a replica they would be lost without a word."""
     content = yaml.safe_load(nodes_of("0-5460", "5461-10922", "10923-16383", r="m1/m"))

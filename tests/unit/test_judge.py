@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
+from typing import Any
 
 import pytest
 
 from fixtures.rules.catalogue import catalogue
 from fixtures.rules.finding import Severity
 from fixtures.rules.judge import judge
-from fixtures.rules.registry import RULES, rule
-from provisioning.evidence import Evidence
+from fixtures.rules.registry import RULES, Rule, rule
+from provisioning.evidence import Evidence, NodeEvidence
 from tests.unit.listing import M1, R1, change, node_changed, pasted, seen_by_all
 
 pytestmark = pytest.mark.unit
@@ -56,6 +57,41 @@ def test_muted_rule_finds_nothing() -> None:
     evidence = pasted(lambda lines: change(lines, R1, link_state="disconnected"))
     muted = [replace(each, find=lambda _: ()) if each.id == "link-disconnected" else each for each in catalogue()]
     assert judge(evidence, muted).findings == ()
+
+
+NOT_BY_NODES = {
+    "client-port-closed": "the hosts dial: a paused node's port is open",
+    "bus-port-closed": "the hosts dial: a paused node's port is open",
+}
+"""Rules that hold although no node answers, and why they may."""
+
+
+@pytest.mark.parametrize("each", catalogue(), ids=lambda each: each.id)
+def test_no_rule_holds_where_no_node_answers(each: Rule) -> None:
+    """With every node dead each rule alone is violated or unknown, whatever else is known: none passes on nothing."""
+    seen = seen_by_all()
+    dead = tuple(NodeEvidence(node.name, node.address, node.host, unreachable="no answer") for node in seen.nodes)
+    closed = tuple(
+        replace(host, reachable_ports=dict.fromkeys(host.reachable_ports or {}, False)) for host in seen.hosts
+    )
+    known: list[dict[str, Any]] = [{"hosts": closed}, {"hosts": ()}, {"hosts": (), "wanted": None}]
+    for others in known if each.id in NOT_BY_NODES else [{}, *known]:
+        judgement = judge(replace(seen, nodes=dead, **others), [each], fail_on=Severity.WARNING)
+        assert judgement.verdict != "holds"
+        assert judgement.not_collected or judgement.findings
+
+
+@pytest.mark.parametrize(
+    "each",
+    [each for each in catalogue() if each.id not in {*NOT_BY_NODES, "node-unreachable"}],
+    ids=lambda each: each.id,
+)
+def test_no_rule_holds_where_every_question_is_refused(each: Rule) -> None:
+    """A login without rights shows that the nodes answer, and nothing else."""
+    seen = seen_by_all()
+    why = {field.name: "NOPERM" for field in fields(NodeEvidence) if getattr(seen.nodes[0], field.name) is not None}
+    refusing = tuple(NodeEvidence(node.name, node.address, node.host, not_collected=why) for node in seen.nodes)
+    assert judge(replace(seen, nodes=refusing), [each], fail_on=Severity.WARNING).verdict != "holds"
 
 
 @pytest.mark.parametrize("each", catalogue(), ids=lambda each: each.id)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict, replace
 from typing import Any
 
 import pytest
@@ -9,10 +11,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fixtures.report.document import document, verdict
+from fixtures.report.failure import PROVES_NOTHING, proves_nothing
+from fixtures.report.masking import masked, secrets_of
 from fixtures.report.record import KINDS, Records, written
 from fixtures.report.summary import WIDTH, summary
+from provisioning.ansible_inventory import DEFAULT_INVENTORY, read_inventory
+from provisioning.errors import WaitTimeout
 
 pytestmark = pytest.mark.unit
+
+TARGETS = "tests/topology/x.py::test_about_the_target"
+"""A test about the target that ended otherwise."""
 
 LONG = "host-with-a-name-that-somebody-thought-would-be-a-good-idea-in-the-asset-database-of-2009"
 FINDING = {
@@ -26,7 +35,8 @@ FINDING = {
 
 def records(passed: int = 1, **kinds: list[dict[str, Any]]) -> Records:
     """Return the records of a run with so many passed tests, handed over as texts like a worker's."""
-    made = Records(passed=passed)
+    names = [f"tests/topology/x.py::test_passes[{n}]" for n in range(passed)]
+    made = Records(about_target=[*names, TARGETS], passed=names, exit_status=0)
     for kind, values in kinds.items():
         for n, value in enumerate(values):
             made.add(f"tests/x.py::test_{n}", kind, written(value))
@@ -43,7 +53,7 @@ def reported(made: Records, **target: Any) -> dict[str, Any]:
 
 
 def host_row(host: str = "redis-host-1", tried: str = "not tried", **other: Any) -> dict[str, Any]:
-    row = {"layout": "x", "host": host, "masters_left": "2 of 3", "shards_alive": "3 of 3", "survives": True}
+    row = {"layout": "x", "host": host, "masters_left": 2, "masters_needed": 2, "shards_lost": [], "survives": True}
     return {**row, "tried": tried, "simulated_for_this": False, **other}
 
 
@@ -61,9 +71,9 @@ def test_a_run_without_failures_holds() -> None:
 def test_skipped_tests_change_nothing() -> None:
     """A test that does not apply is no evidence, neither for nor against."""
     made = records()
-    made.skipped["t"] = "not applicable"
+    made.skipped[TARGETS] = "not applicable"
     assert verdict(made) == "holds"
-    made.passed = 0
+    made.passed.clear()
     assert verdict(made) == "unknown"
 
 
@@ -75,8 +85,84 @@ def test_no_test_at_all_is_unknown() -> None:
 def test_an_error_is_unknown() -> None:
     """A test that could not be carried out has shown nothing, whatever else passed."""
     made = records(passed=100)
-    made.errors["t"] = "FaultError"
+    made.errors[TARGETS] = "FaultError"
     assert verdict(made) == "unknown"
+
+
+def test_the_suites_own_tests_say_nothing_of_the_target() -> None:
+    """However many unit tests pass it stays unknown, and one that fails leaves nobody to judge."""
+    alone = Records(passed=["tests/unit/x.py::test"], exit_status=0)
+    assert verdict(alone) == "unknown"
+    assert verdict(records()) == "holds"
+    beside = records()
+    beside.failed["tests/unit/x.py::test"] = "AssertionError"
+    assert verdict(beside) == "unknown"
+
+
+@pytest.mark.parametrize("status", [2, 3, 4, 5, 130])
+def test_a_run_that_was_cut_short_is_unknown(status: int) -> None:
+    """What had passed before Ctrl-C is not all that was to be shown; what had failed is enough."""
+    made = records(passed=100)
+    made.exit_status = status
+    assert verdict(made) == "unknown"
+    assert reported(made)["exit_status"] == status
+    assert "cut short" in "\n".join(summary(reported(made)))
+    made.failed[TARGETS] = "AssertionError"
+    assert verdict(made) == "violated"
+
+
+def test_a_run_of_which_one_test_failed_came_to_its_end() -> None:
+    """Exit status 1 alone, from whatever plugin, takes nothing back."""
+    made = records()
+    made.exit_status = 1
+    assert verdict(made) == "holds"
+
+
+def test_records_are_plain_values() -> None:
+    """All of them can be written as JSON and read again."""
+    made = records(judged=[judged()])
+    made.deselected = 7
+    assert Records(**json.loads(json.dumps(asdict(made)))) == made
+    assert reported(made)["tests"]["deselected"] == 7
+
+
+@pytest.mark.parametrize("error", [kind("x") for kind in PROVES_NOTHING])
+def test_what_could_not_be_carried_out_proves_nothing(error: Exception) -> None:
+    """By its class, not by what it says; in a group only where all of them are such."""
+    assert proves_nothing(error)
+    assert proves_nothing(ExceptionGroup("", [error, ExceptionGroup("", [error])]))
+    assert not proves_nothing(ExceptionGroup("", [error, AssertionError()]))
+
+
+@pytest.mark.parametrize(
+    "error",
+    [AssertionError("NodeUnreachable, FaultError and SimulationError"), WaitTimeout("x"), KeyError("FaultError")],
+    ids=lambda error: type(error).__name__,
+)
+def test_any_other_failure_breaks_a_promise(error: Exception) -> None:
+    """Whatever words stand in its message."""
+    assert not proves_nothing(error)
+
+
+def test_every_form_of_a_secret_is_masked() -> None:
+    """As it is, as Python shows it, and as JSON has it; the longer one first where one is part of another."""
+    secrets = {"pä\"'\\ß", "S3CRET", "S3CRETpw"}
+    for secret in secrets:
+        text = masked(f"a {secret} b {secret!r} c {json.dumps(secret)}", secrets)
+        assert text.replace("'", "").replace('"', "") == "a masked b masked c masked"
+    assert masked("nothing", secrets) == "nothing"
+
+
+def test_secrets_are_those_of_nodes_and_of_ansible() -> None:
+    """Logins to Redis and to the hosts; names of users are no secrets."""
+    inventory = read_inventory(DEFAULT_INVENTORY)
+    assert secrets_of(inventory) == frozenset()
+    host = replace(
+        inventory.hosts[0],
+        nodes=tuple(replace(node, user="ada", password="one") for node in inventory.hosts[0].nodes),
+        variables={"ansible_password": "two", "ansible_become_pass": 3, "ansible_user": "ada", "x_password": None},
+    )
+    assert secrets_of(replace(inventory, hosts=(host, *inventory.hosts[1:]))) == {"one", "two", "3"}
 
 
 def test_what_was_not_collected_is_unknown() -> None:
@@ -91,7 +177,7 @@ def test_a_failure_violates_whatever_else_is_unknown() -> None:
     """One broken promise is enough."""
     made = records(judged=[judged(not_collected=[{"rule": "a", "why": "b"}])])
     made.errors["e"] = "x"
-    made.failed["t"] = "AssertionError"
+    made.failed[TARGETS] = "AssertionError"
     assert verdict(made) == "violated"
 
 
@@ -184,7 +270,7 @@ def test_every_line_fits_the_terminal(name: str) -> None:
             failover_row(f"{name}/redis_master", outage_s={f"{name}{n}/m": 1.5 for n in range(5)}, clients=client)
         ],
     )
-    made.failed[f"tests/{name}.py::test"] = "AssertionError"
+    made.failed[TARGETS] = "AssertionError"
     image = {"server": "redis", "version": "8.0.2", "origin": "built", "reference": f"{name}:1", "why": f"{name} " * 9}
     lines = summary(reported(made, name=name, image=image))
     assert [line for line in lines if len(line) > WIDTH] == []

@@ -10,7 +10,8 @@ from contextlib import contextmanager, suppress
 
 import pytest
 
-from provisioning.errors import NodeUnreachable
+from provisioning.errors import GauntletError, NodeUnreachable
+from provisioning.inventory import Node
 from provisioning.resp import Connection, Refused
 
 pytestmark = pytest.mark.unit
@@ -303,3 +304,91 @@ def test_a_connection_does_not_show_its_password() -> None:
     with pytest.raises(NodeUnreachable) as caught:
         link.call("PING")
     assert "secret-word" not in repr(link) + str(caught.value)
+
+
+def test_a_refused_login_hangs_on_no_frame() -> None:
+    """No frame of the error's traceback, nor of any error behind it, shows the password among its variables."""
+
+    def refuse(link: socket.socket, _: int) -> None:
+        link.recv(65536)
+        link.sendall(b"-WRONGPASS invalid\r\n")
+
+    def hang_up(link: socket.socket, _: int) -> None:
+        link.recv(65536)
+
+    for behave, raised in ((refuse, Refused), (hang_up, NodeUnreachable)):
+        with serving(behave) as address, Connection(address, user="ada", password="S3CRET") as link:
+            with pytest.raises(raised) as caught:
+                link.call("PING")
+        assert caught.value.__cause__ is None
+        assert caught.value.__context__ is None
+        for entry in caught.traceback[1:]:  # the first is this test, which names the password itself
+            assert "S3CRET" not in repr(entry.frame.f_locals)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("GET", "a"),
+        ("get", "a"),
+        (b"MGET", b"a", b"b"),
+        ("CLUSTER", "NODES"),
+        ("cluster", "countkeysinslot", 1),
+        ("CONFIG", "GET", "*"),
+        ("INFO", "everything"),
+        ("COMMAND", "COUNT"),
+    ],
+    ids=repr,
+)
+def test_a_read_only_connection_reads(words: tuple[str | bytes | int, ...]) -> None:
+    """What changes nothing goes out as it does on any other connection."""
+    with serving(answers(b"+x\r\n")) as address, Connection(address, read_only=True) as link:
+        assert link.call(*words) == "x"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("SET", "a", "b"),
+        ("set", "a", "b"),
+        (b"DEL", b"a"),
+        ("FLUSHALL",),
+        ("CLUSTER", "FAILOVER"),
+        ("CLUSTER", "FORGET", "x"),
+        ("CLUSTER",),
+        ("CONFIG", "SET", "appendonly", "no"),
+        ("CONFIG", "REWRITE"),
+        ("DEBUG", "SLEEP", 1),
+        ("EVAL", "return 1", 0),
+        ("KEYS", "*"),
+        ("GETDEL", "a"),
+        ("SHUTDOWN",),
+        ("ACL", "SETUSER", "x"),
+        ("CLUSTER-NODES",),
+        ("CLUSTER-NODES", "GET"),
+        (b"\xff",),
+        (7,),
+        (),
+    ],
+    ids=repr,
+)
+def test_a_read_only_connection_sends_nothing_else(words: tuple[str | bytes | int, ...]) -> None:
+    """Any other command is refused here, and so are the reading ones that were to go out with it."""
+    received: list[bytes] = []
+
+    def behave(link: socket.socket, _: int) -> None:
+        received.append(link.recv(65536))
+
+    with serving(behave) as address, Connection(address, read_only=True, password="x") as link:
+        with pytest.raises(GauntletError, match="for reading"):
+            link.calls([("GET", "a"), words], raise_refusals=False)
+    assert received == []
+
+
+def test_a_connection_to_a_node_may_be_read_only() -> None:
+    """And writes where nothing is said."""
+    node = Node("h", "n", "master", 1, 10001, outside=("127.0.0.1", 1))
+    with pytest.raises(GauntletError, match="for reading"):
+        Connection.to(node, read_only=True).call("SET", "a", "b")
+    with pytest.raises(NodeUnreachable):
+        Connection.to(node).call("SET", "a", "b")
