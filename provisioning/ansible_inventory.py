@@ -494,10 +494,10 @@ def _kind(value: object) -> str:
     return "nothing" if value is None else f"a {type(value).__name__}"
 
 
-def _refusal(source: str, expected: str, observed: str) -> InventoryError:
+def _refusal(source: str, why: str, observed: str) -> InventoryError:
     return InventoryError(
-        f"the inventory {source} cannot be used",
-        expected=expected,
+        f"the inventory {source} cannot be used: {why}",
+        expected="an Ansible inventory in YAML, of the subset that is understood",
         observed=observed,
-        advice="correct the file; provisioning/ansible_inventory.py says what is understood",
+        advice="correct the file; the head of provisioning/ansible_inventory.py describes the subset",
     )
