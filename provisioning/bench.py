@@ -73,14 +73,14 @@ def recipe(engine: Engine, run: Run, name: str, wanted: Inventory, built_with: I
         made[node.full_name] = replace(
             node, container=container, announced=address, lan=address, outside=(address, node.port)
         )
-    cluster = Cluster(wanted.with_nodes(made))
+    cluster = Cluster(wanted.with_nodes(made), read_only=False)
     for node in cluster.inventory.nodes:
         wait_until(lambda node=node: cluster.state(node) != "unreachable", "an answer", START_SECONDS)  # type: ignore[misc]
     first = next(iter(made.values()))
     addresses = [node.address for node in made.values()]
     create = ["--cluster", "create", *addresses, "--cluster-replicas", "1", "--cluster-yes"]
     _sure("docker", "exec", first.container, f"{server.server}-cli", "-p", str(first.port), *create)
-    cluster.wait_ready(START_SECONDS, may_write=True)
+    cluster.wait_ready(START_SECONDS)
 
 
 def floor(engine: Engine, run: Run, name: str, wanted: Inventory, built_with: Images) -> None:

@@ -39,12 +39,18 @@ WAIT_POLL_SECONDS = 0.05
 
 
 class Cluster:
-    """Handle on the nodes of one inventory. ``simulation`` is None for real hosts."""
+    """Handle on the nodes of one inventory. ``simulation`` is None for real hosts.
 
-    def __init__(self, inventory: Inventory, simulation: Simulation | None = None) -> None:
+    ``read_only``: nothing is sent but what resp.READING allows (default: on real hosts).
+    """
+
+    def __init__(
+        self, inventory: Inventory, simulation: Simulation | None = None, *, read_only: bool | None = None
+    ) -> None:
+        self.read_only = simulation is None if read_only is None else read_only
         self.inventory = inventory
         self.simulation = simulation
-        self._links = {node.full_name: (threading.Lock(), Connection.to(node)) for node in inventory.nodes}
+        self._links = {node.full_name: (threading.Lock(), self.connection(node)) for node in inventory.nodes}
 
     def __repr__(self) -> str:
         return f"<Cluster {self.inventory.simulation or self.inventory.name}: {len(self.inventory.nodes)} nodes>"
@@ -78,7 +84,7 @@ class Cluster:
 
     def connection(self, node: Node) -> Connection:
         """Return a connection of its own to the node, for MULTI, ASKING, READONLY and subscriptions."""
-        return Connection.to(node)
+        return Connection.to(node, read_only=self.read_only)
 
     def view(self, node: Node) -> ClusterView:
         """Return the node's view of the cluster. Raises NodeUnreachable."""
@@ -187,25 +193,24 @@ class Cluster:
         """Wait until ``look`` returns something true; the error shows what every node shows. See wait_until."""
         return wait_until(look, expected, seconds, shown=self.shown, poll=WAIT_POLL_SECONDS)
 
-    def wait_ready(self, seconds: float | None = None, *, may_write: bool | None = None) -> Evidence:
+    def wait_ready(self, seconds: float | None = None) -> Evidence:
         """Wait until the cluster is ready and return the evidence of it.
 
         Ready: every node's view agrees, NODES = SLOTS = SHARDS, the replication links are up and
         caught up. CLUSTER SLOTS leaves out replicas whose offset is 0, so on an idle fresh cluster
-        one key per shard is written and removed if ``may_write`` (default: simulated clusters only).
+        one key per shard is written and removed unless the handle is read-only.
         Raises WaitTimeout.
         """
         budget = (
             seconds if seconds is not None else RESTART_GUARD_SECONDS + REJOIN_SECONDS + 2 * self.inventory.node_timeout
         )
-        writing = self.simulation is not None if may_write is None else may_write
         nudged: set[str] = set()
         reasons: list[str] = []
 
         def ready() -> Evidence | None:
             evidence = collect(self.inventory, questions=TOPOLOGY, redirects=False)
             reasons[:] = find_unready(evidence)
-            if writing and any("offset 0" in reason for reason in reasons):
+            if not self.read_only and any("offset 0" in reason for reason in reasons):
                 self._nudge(nudged)
             return None if reasons else evidence
 

@@ -94,7 +94,7 @@ def _ask(
     answers: dict[str, Any] = {}
     missing: dict[str, str] = {}
     commands = [*questions.values(), *(("GET", key_in_slot(slot, "redis-gauntlet:look:")) for slot in slots)]
-    with Connection.to(node, deadline=deadline) as link:
+    with Connection.to(node, deadline=deadline, read_only=True) as link:
         try:
             asked = time.time()
             raw = link.calls(commands, raise_refusals=False)
@@ -127,7 +127,7 @@ def _ask(
 def _ask_again(node: Node, first: NodeEvidence, deadline: float) -> NodeEvidence:
     if first.info is None:
         return first
-    with Connection.to(node, deadline=deadline) as link:
+    with Connection.to(node, deadline=deadline, read_only=True) as link:
         try:
             return replace(first, second_info=parse_info(str(link.call("INFO", "replication"))))
         except (NodeUnreachable, Refused) as problem:

@@ -1,0 +1,117 @@
+"""A playground is what `up` was asked for, is looked at without being changed, and is gone after `down`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from fixtures.session import Session
+from provisioning.ansible_inventory import read_inventory
+from provisioning.cluster import Cluster
+from provisioning.inventory import Inventory
+from provisioning.resp import READING, SUBCOMMANDS
+from tests.hosts.subrun import Subrun, left
+
+pytestmark = pytest.mark.destructive
+
+ONE_SUBNET = "10.214.77.0/24"
+"""A pool in which one network has room; a simulation needs one more than it has hosts."""
+
+SERVERS_OWN = frozenset({"AUTH", "CLIENT", "HELLO", "REPLCONF"})
+"""What replication and client libraries send by themselves."""
+
+
+@pytest.fixture
+def name(gauntlet: Session) -> str:
+    """The name of a cluster that nobody else has."""
+    return f"p{gauntlet.run.id}-{gauntlet.worker}"
+
+
+@pytest.mark.slow
+def test_a_playground_from_up_to_down(gauntlet: Session, name: str, tmp_path: Path) -> None:
+    """Four hosts and shards are built, shown, asked, and judged by reading alone; nothing of them stays."""
+    state, file = tmp_path / "state", tmp_path / "out.yaml"
+    sizes = ("--hosts", "4", "--shards", "4", "--replicas", "1")
+    up = ended(0, state, "up", *sizes, "--name", name, "--inventory-out", str(file))
+    inventory = read_inventory(file)
+    hosts = [f"redis-host-{n}" for n in (1, 2, 3, 4)]
+    assert (len(inventory.masters), len(inventory.replicas)) == (4, 4)
+    assert [host.name for host in inventory.hosts] == hosts
+    for shown in (up, ended(0, state, "status", "--name", name)):
+        assert [line.split()[0] for line in shown.splitlines() if line.startswith("  redis-host-")] == hosts
+
+    rows = json.loads(ended(0, state, "status", "--json"))[name]
+    check_status(rows, inventory)
+    some = rows[0], next(row for row in rows if row["wanted_role"] == "replica")
+    for row in some:
+        assert ended(0, state, "cli", row["node"], "CLUSTER", "MYID").strip() == row["node_id"]
+    assert ended(1, state, "cli", "--name", name, rows[0]["node"], "GET").startswith("(error) ERR wrong number")
+
+    cluster = Cluster(inventory)
+    before = commands_of(cluster)
+    with Subrun(state, "--inventory", str(file), "-m", "not destructive", "tests/topology") as judged:
+        assert judged.wait_exit() == 0, judged.output
+    assert {cluster.call(node, "DBSIZE") for node in inventory.nodes} == {0}
+    assert not {each for each, count in commands_of(cluster).items() if count != before.get(each) and changes(each)}
+
+    ended(0, state, "down", "--name", name)
+    assert left(gauntlet.engine, state) == 0
+    assert "no cluster is up" in ended(0, state, "status")
+
+
+def test_a_pool_without_room_is_one_message(gauntlet: Session, name: str, tmp_path: Path) -> None:
+    """Where the subnets run out `up` names the pool and what to do, exits with 1, and leaves nothing."""
+    state = tmp_path / "state"
+    said = ended(1, state, "up", "--name", name, environment={"REDIS_GAUNTLET_SUBNETS": ONE_SUBNET})
+    assert said.count("error: ") == 1
+    assert f"a free /24 in {ONE_SUBNET}" in said
+    assert "what to do: " in said
+    assert "Traceback" not in said
+    assert left(gauntlet.engine, state) == 0
+
+
+def ended(code: int, state: Path, *arguments: str, environment: Mapping[str, str] | None = None) -> str:
+    """Run ``python -m provisioning ARGUMENTS``, which must end with this code, and return what it said."""
+    with Subrun(state, *arguments, module="provisioning", environment=environment) as command:
+        assert command.wait_exit() == code, command.output
+        return command.output
+
+
+def check_status(rows: list[dict[str, object]], inventory: Inventory) -> None:
+    """Assert that `status --json` has of every node what a script needs to reach it from inside and outside."""
+    assert [row["node"] for row in rows] == [node.full_name for node in inventory.nodes]
+    for row, node in zip(rows, inventory.nodes, strict=True):
+        assert row["host"] == node.host
+        assert str(row["host_container"]).endswith(node.host)
+        assert row["container"] == node.container
+        assert row["inside"] == {"address": node.announced, "port": node.port, "bus_port": node.bus_port}
+        assert row["outside"] == {"address": node.outside[0], "port": node.outside[1]}
+        assert row["wanted_role"] == node.role
+        assert str(row["role"]).startswith(node.role)
+        assert len(str(row["node_id"])) == 40
+        assert set(str(row["node_id"])) <= set("0123456789abcdef")
+        assert row["shard"] == (node.replica_of or node.full_name)
+    assert len({row["node_id"] for row in rows}) == len(rows)
+
+
+def commands_of(cluster: Cluster) -> Mapping[str, int]:
+    """Return how often each node was asked each command (``cluster|nodes``), also where it refused."""
+    found: dict[str, int] = {}
+    for node in cluster.inventory.nodes:
+        for line in str(cluster.call(node, "INFO", "commandstats")).splitlines():
+            command, _, figures = line.removeprefix("cmdstat_").partition(":")
+            values = dict(each.split("=") for each in figures.split(",") if "=" in each)
+            calls = sum(int(values.get(each, 0)) for each in ("calls", "rejected_calls"))
+            found[f"{node.full_name} {command}"] = calls
+    return found
+
+
+def changes(asked: str) -> bool:
+    """True for a command that may change something; servers before 7.0 do not count CLUSTER's subcommands apart."""
+    command, _, second = asked.rpartition(" ")[2].upper().partition("|")
+    if command in SUBCOMMANDS:
+        return bool(second) and second not in SUBCOMMANDS[command] and command not in SERVERS_OWN
+    return command not in READING and command not in SERVERS_OWN
