@@ -38,8 +38,8 @@ from provisioning.waiting import wait_until
 RUNS = 5
 
 PROMISED = 2.5
-"""So many times as fast as the recipe a cluster of ours is ready: this project's promise, on any machine, as both
-clocks run on the same one."""
+"""So many times as fast as the recipe a cluster of ours is ready: this project's promise, on a machine that does
+nothing else meanwhile."""
 
 START_SECONDS = 60.0
 """Budget for any one step of the recipe."""

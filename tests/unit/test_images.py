@@ -140,7 +140,7 @@ def test_silent_registry_is_given_up(engine: Engine, monkeypatch: pytest.MonkeyP
         with pytest.raises(ImageError, match="cannot be pulled") as caught:
             registry.pull(engine, f"127.0.0.1:{listener.getsockname()[1]}/redis:1", print)
     assert caught.value.observed.startswith("no progress")
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 60  # a hang would last for ever
 
 
 @pytest.mark.parametrize(

@@ -131,7 +131,7 @@ def test_a_refusal_among_several_answers() -> None:
         pytest.param(in_pieces(5), id="silent"),
         pytest.param(in_pieces(0, b"$100\r\nhalf of it"), id="half an answer"),
         pytest.param(in_pieces(0.05, *([b"$9\r\n"] + [b"x"] * 8 + [b"x\r\n"])), id="a byte now and then"),
-        pytest.param(in_pieces(0.05, *[b"+"] + [b"-"] * 40), id="a line without end"),
+        pytest.param(in_pieces(0.05, *[b"+"] + [b"-"] * 400), id="a line without end"),
     ],
 )
 def test_the_deadline_is_for_the_whole_call(behave: Behaviour) -> None:
@@ -141,7 +141,7 @@ def test_the_deadline_is_for_the_whole_call(behave: Behaviour) -> None:
             began = time.monotonic()
             with pytest.raises(NodeUnreachable, match="no answer within the deadline") as caught:
                 link.call("CLUSTER", "NODES")
-            assert 0.25 <= time.monotonic() - began < 1.5
+            assert 0.25 <= time.monotonic() - began < 10  # the trickle alone would take 20 s
             assert "CLUSTER NODES" in str(caught.value)
             assert f"{address[0]}:{address[1]}" in str(caught.value)
 

