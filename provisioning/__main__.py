@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from provisioning import playground
-from provisioning.ansible_inventory import DEFAULT_INVENTORY, planned_inventory, read_inventory
+from provisioning.ansible_inventory import DEFAULT_INVENTORY, read_inventory
 from provisioning.command import guarded
 from provisioning.docker_engine import connect
 from provisioning.errors import GauntletError, SimulationError
@@ -18,6 +18,7 @@ from provisioning.images import host_image, server_image
 from provisioning.inventory import Inventory, with_node_timeout
 from provisioning.layout_table import layout_table
 from provisioning.ownership import clean, reap
+from provisioning.planned_inventory import planned_inventory
 from provisioning.progress import runnable, say
 from provisioning.resp import Refused
 from provisioning.simulation import Images

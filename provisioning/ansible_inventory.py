@@ -1,4 +1,4 @@
-"""Read and write the inventory as an Ansible inventory in YAML.
+"""Read the inventory: an Ansible inventory in YAML.
 
 Understood: the group ``all``, nested by ``children``, each group with ``hosts`` and ``vars``; a host
 in several groups; variables of a host over those of its group, of a child group over its parent.
@@ -20,13 +20,10 @@ from typing import Any
 
 import yaml
 
-from provisioning.errors import InventoryError, LayoutError
+from provisioning.errors import InventoryError
 from provisioning.inventory import Host, Inventory, Node, Role, Tls
-from provisioning.layout import equal_ranges, plan
+from provisioning.layout import equal_ranges
 from provisioning.slots import SLOTS, SlotRange, joined_ranges, show_ranges
-
-MOST_HOSTS = 150
-"""Hosts of a planned inventory: their last octets begin at 101, as the seed's."""
 
 DEFAULT_INVENTORY = Path(__file__).with_name("inventory.yaml")
 """The seed's three hosts."""
@@ -140,113 +137,6 @@ def parse_inventory(text: str, source: str) -> Inventory:
         simulation=cluster_wide["redis_gauntlet_simulation"] or "",
         source=source,
     )
-
-
-def planned_inventory(
-    hosts: int, shards: int, replicas: int, *, node_timeout_ms: int = 5000, name: str = "redis-gauntlet"
-) -> Inventory:
-    """Return an inventory of ``shards`` x (1 + ``replicas``) nodes over ``hosts`` hosts. Raises LayoutError."""
-    planned = plan(hosts, shards, replicas)
-    if hosts > MOST_HOSTS:
-        raise LayoutError(
-            f"{hosts} hosts have no room in one network",
-            expected=f"at most {MOST_HOSTS} hosts",
-            observed=str(hosts),
-            advice="use fewer --hosts",
-        )
-    ranges = equal_ranges(shards)
-    ports: dict[int, int] = dict.fromkeys(range(hosts), 6372)
-    names: dict[tuple[int, int, str], str] = {}
-    content: dict[str, dict[str, Any]] = {
-        f"redis-host-{host + 1}": {"ansible_host": f"192.168.171.{101 + host}", "redis_nodes": []}
-        for host in range(hosts)
-    }
-    masters: dict[int, str] = {}
-    counted: dict[tuple[int, str], int] = {}
-    for node in planned:
-        ports[node.host] += 1
-        number = counted[node.host, node.role] = counted.get((node.host, node.role), 0) + 1
-        label = ("redis_master" if node.role == "master" else "redis_slave") + (f"_{number}" if number > 1 else "")
-        names[node.host, node.shard, node.role] = label
-        entry: dict[str, Any] = {"name": label, "role": node.role, "port": ports[node.host]}
-        if node.role == "master":
-            masters[node.shard] = f"redis-host-{node.host + 1}/{label}"
-            entry["slots"] = str(ranges[node.shard])
-        else:
-            entry["replica_of"] = masters[node.shard]
-        content[f"redis-host-{node.host + 1}"]["redis_nodes"].append(entry)
-    document = {
-        "all": {
-            "children": {
-                "redis_cluster": {
-                    "vars": {"redis_cluster_name": name, "redis_node_timeout": node_timeout_ms},
-                    "hosts": content,
-                }
-            }
-        }
-    }
-    return parse_inventory(yaml.safe_dump(document, sort_keys=False), f"{shards} shards x {replicas} replicas")
-
-
-def write_inventory(inventory: Inventory, path: Path) -> None:
-    """Write the inventory, passwords included, readable by its owner only."""
-    hosts: dict[str, Any] = {}
-    for host in inventory.hosts:
-        entry: dict[str, Any] = {
-            "ansible_host": host.ansible_host,
-            "ansible_connection": host.connection,
-            "redis_address": host.address,
-            "redis_nodes": [_written_node(node) for node in host.nodes],
-        }
-        login = host.nodes[0]
-        tls = login.tls or Tls()
-        own = {
-            "redis_user": login.user,
-            "redis_password": login.password,
-            "redis_tls_ca_file": tls.ca_file,
-            "redis_tls_cert_file": tls.cert_file,
-            "redis_tls_key_file": tls.key_file,
-        }
-        entry |= {name: value for name, value in own.items() if value}
-        hosts[host.name] = entry
-    shared: dict[str, Any] = {
-        "redis_cluster_name": inventory.name,
-        "redis_node_timeout": inventory.node_timeout_ms,
-        "redis_appendonly": inventory.appendonly,
-    }
-    if inventory.settings:
-        shared["redis_settings"] = dict(inventory.settings)
-    if inventory.simulation:
-        shared["redis_gauntlet_simulation"] = inventory.simulation
-    if len({entry.get("redis_password") for entry in hosts.values()}) == 1:
-        passwords = [entry.pop("redis_password", "") for entry in hosts.values()]
-        shared |= {"redis_password": passwords[0]} if passwords[0] else {}
-    document = {"all": {"children": {"redis_cluster": {"vars": shared, "hosts": hosts}}}}
-    text = "# The effective inventory: written by redis-gauntlet, the addresses are real.\n"
-    text += yaml.safe_dump(document, sort_keys=False)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
-            file.write(text)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
-
-
-def _written_node(node: Node) -> dict[str, Any]:
-    entry: dict[str, Any] = {"name": node.name, "role": node.role, "port": node.port, "bus_port": node.bus_port}
-    if node.role == "replica":
-        entry["replica_of"] = node.replica_of
-    else:
-        entry["slots"] = ",".join(map(str, node.slots))
-    if node.container:
-        entry["container"] = node.container
-    if node.bound != (node.lan,):
-        entry["bound"] = " ".join(node.bound)
-    if node.outside[0]:
-        entry["outside"] = f"{node.outside[0]}:{node.outside[1]}"
-    return entry
 
 
 class _StrictLoader(yaml.SafeLoader):

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from provisioning.ansible_inventory import read_inventory, write_inventory
+from provisioning.ansible_inventory import read_inventory
 from provisioning.cluster import Cluster
 from provisioning.docker_engine import Engine
 from provisioning.errors import GauntletError, NodeUnreachable, SimulationError
@@ -19,6 +19,7 @@ from provisioning.reach import Reach
 from provisioning.resp import Refused
 from provisioning.simulation import Formation, Images, Simulation
 from provisioning.state import state_dir
+from provisioning.written_inventory import write_inventory
 
 PREFIX = "redis-gauntlet-"
 DEFAULT_NAME = "playground"

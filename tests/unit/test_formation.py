@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from provisioning.ansible_inventory import DEFAULT_INVENTORY, planned_inventory, read_inventory
+from provisioning.ansible_inventory import DEFAULT_INVENTORY, read_inventory
 from provisioning.cluster_nodes import parse_cluster_nodes
 from provisioning.formation import identities, seeded_nodes_conf
 from provisioning.inventory import Inventory
+from provisioning.planned_inventory import planned_inventory
 
 pytestmark = pytest.mark.unit
 

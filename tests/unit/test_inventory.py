@@ -17,13 +17,13 @@ from provisioning.ansible_inventory import (
     DEFAULT_INVENTORY,
     PASSWORD_VARIABLE,
     parse_inventory,
-    planned_inventory,
     read_inventory,
-    write_inventory,
 )
 from provisioning.errors import InventoryError
 from provisioning.inventory import Inventory, Node, Tls
+from provisioning.planned_inventory import planned_inventory
 from provisioning.slots import SLOTS, SlotRange
+from provisioning.written_inventory import write_inventory
 
 pytestmark = pytest.mark.unit
 

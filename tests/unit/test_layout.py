@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from provisioning.ansible_inventory import DEFAULT_INVENTORY, planned_inventory, read_inventory
+from provisioning.ansible_inventory import DEFAULT_INVENTORY, read_inventory
 from provisioning.errors import LayoutError
 from provisioning.layout import equal_ranges, plan
+from provisioning.planned_inventory import planned_inventory
 from provisioning.slots import SLOTS, SlotRange, joined_ranges
 
 pytestmark = pytest.mark.unit
