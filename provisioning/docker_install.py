@@ -16,6 +16,12 @@ from provisioning.waiting import wait_until
 START_SECONDS = 60.0
 """Seconds that a started engine has until it answers; measured 1 to 4."""
 
+PID_FILES = {
+    "dockerd": Path("/var/run/docker.pid"),
+    "containerd": Path("/var/run/docker/containerd/containerd.pid"),
+}
+"""Where an engine that dockerd alone runs keeps the numbers of its processes."""
+
 ADMIN_PATH = "/usr/local/sbin:/usr/sbin:/sbin"
 """Where dockerd and iptables are; not on every user's PATH."""
 
@@ -93,6 +99,8 @@ def _start(report: Report) -> Engine:
         return _wait_for(None, "`journalctl -u docker`")
     if already_starting():  # the package's own init script did it
         return _wait_for(None, "/var/log/docker.log")
+    if stale := stale_pid_files():
+        apt.run([*prefix, "rm", "-f", *map(str, stale)], START_SECONDS)
     log = state_dir() / "dockerd.log"
     environment = {**os.environ, "PATH": f"{os.environ.get('PATH', '')}:{ADMIN_PATH}"}
     with log.open("ab") as output:
@@ -152,11 +160,23 @@ def under_systemd() -> bool:
 
 def already_starting() -> bool:
     """Return whether an engine's process is there already."""
+    return _process_of(PID_FILES["dockerd"]) == "dockerd"
+
+
+def stale_pid_files() -> list[Path]:
+    """Return the pid files of an engine that died without removing them.
+
+    Once another process has that number, dockerd refuses to start, or takes it for its containerd.
+    """
+    return [file for name, file in PID_FILES.items() if file.exists() and _process_of(file) != name]
+
+
+def _process_of(pid_file: Path) -> str:
+    """Return the name of the process with the number in that file, empty if there is none."""
     try:
-        pid = int(Path("/var/run/docker.pid").read_text())
-        return Path(f"/proc/{pid}/comm").read_text().strip() == "dockerd"
+        return Path(f"/proc/{int(pid_file.read_text())}/comm").read_text().strip()
     except (OSError, ValueError):
-        return False
+        return ""
 
 
 def _last_complaint(log: Path) -> str:

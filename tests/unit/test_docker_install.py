@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from pathlib import Path
 
@@ -107,3 +108,17 @@ def test_unknown_package_is_a_message() -> None:
     with pytest.raises(apt.PackageError) as caught:
         apt.install("no-such-package-of-ours")
     assert caught.value.observed.startswith("E: ")
+
+
+def test_pid_files_of_the_dead_are_told_from_those_of_the_living(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A number that no process has, or that another program has by now, is stale; a running engine's is not."""
+    own = Path("/proc/self/comm").read_text().strip()
+    dead, reused, living = tmp_path / "dead", tmp_path / "reused", tmp_path / "living"
+    dead.write_text("4194999")
+    reused.write_text(str(os.getpid()))
+    living.write_text(str(os.getpid()))
+    files = {"dockerd": dead, "containerd": reused, own: living, "absent": tmp_path / "absent"}
+    monkeypatch.setattr(docker_install, "PID_FILES", files)
+    assert docker_install.stale_pid_files() == [dead, reused]
