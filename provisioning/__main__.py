@@ -190,8 +190,9 @@ def _down(options: Any) -> int:
 def _clean(options: Any) -> int:
     engine = connect()
     print(f"removed {clean(engine, say)} objects in all")
+    present = playground.names(engine)
     for file in playground.inventories():
-        if file.stem not in playground.names(engine):
+        if file.stem not in present:
             file.unlink(missing_ok=True)
     return 0
 

@@ -111,13 +111,16 @@ class Cluster:
         """Return the node's INFO as a flat mapping."""
         return parse_info(str(self.call(node, "INFO")))
 
+    def cluster_info(self, node: Node) -> Mapping[str, str]:
+        """Return the node's CLUSTER INFO as a flat mapping."""
+        return parse_info(str(self.call(node, "CLUSTER", "INFO")))
+
     def state(self, node: Node) -> str:
         """Return the node's cluster_state: ok, fail, or unreachable."""
         try:
-            text = str(self.call(node, "CLUSTER", "INFO"))
+            return self.cluster_info(node)["cluster_state"]
         except (NodeUnreachable, Refused):
             return "unreachable"
-        return next(line.partition(":")[2] for line in text.splitlines() if line.startswith("cluster_state"))
 
     def ids(self) -> dict[str, str]:
         """Return the id of every node by full name, as each says itself."""
@@ -159,7 +162,7 @@ class Cluster:
 
     def current_epoch(self, node: Node) -> int:
         """Return the cluster's current epoch as the node knows it; every election adds one."""
-        return int(parse_info(str(self.call(node, "CLUSTER", "INFO")))["cluster_current_epoch"])
+        return int(self.cluster_info(node)["cluster_current_epoch"])
 
     def is_pristine(self) -> bool:
         """True in the wanted layout with no election since the cluster was formed (epochs 1 to the number of nodes)."""
@@ -201,9 +204,7 @@ class Cluster:
         one key per shard is written and removed unless the handle is read-only.
         Raises WaitTimeout.
         """
-        budget = (
-            seconds if seconds is not None else RESTART_GUARD_SECONDS + REJOIN_SECONDS + 2 * self.inventory.node_timeout
-        )
+        budget = seconds if seconds is not None else RESTART_GUARD_SECONDS + self.rejoin_budget
         nudged: set[str] = set()
         reasons: list[str] = []
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from provisioning.hosts.simulated import Container
 from provisioning.inventory import Node
@@ -14,73 +15,63 @@ SIGKILL_EXIT = 137
 
 
 @dataclass(frozen=True)
-class KillNode:
-    """SIGKILL to the redis-server: it can neither save nor say good-bye. Ends with its start."""
+class _NodeSignalled:
+    """A signal to the redis-server of one node. Ends with its start."""
 
     node: Node
+    sent: ClassVar[str]
 
     def begin(self, simulation: Simulation) -> None:
-        simulation.nodes[self.node.full_name].signal("KILL")
+        self._container(simulation).signal(self.sent)
+
+    def end(self, simulation: Simulation) -> None:
+        self._container(simulation).start()
+
+    def healed(self, simulation: Simulation) -> str:
+        return _answers(self.node)
+
+    def _container(self, simulation: Simulation) -> Container:
+        return simulation.nodes[self.node.full_name]
+
+    def __str__(self) -> str:
+        return f"SIG{self.sent} to {self.node.full_name}"
+
+
+@dataclass(frozen=True)
+class KillNode(_NodeSignalled):
+    """SIGKILL to the redis-server: it can neither save nor say good-bye. Ends with its start."""
+
+    sent = "KILL"
 
     def effect(self, simulation: Simulation) -> str:
-        state = simulation.nodes[self.node.full_name].state
+        state = self._container(simulation).state
         dead = not state["Running"] and state["ExitCode"] == SIGKILL_EXIT
         return f"{self.node.full_name} exited with 137 at {state['FinishedAt']}" if dead else ""
 
-    def end(self, simulation: Simulation) -> None:
-        simulation.nodes[self.node.full_name].start()
-
-    def healed(self, simulation: Simulation) -> str:
-        return _answers(self.node)
-
-    def __str__(self) -> str:
-        return f"SIGKILL to {self.node.full_name}"
-
 
 @dataclass(frozen=True)
-class TerminateNode:
+class TerminateNode(_NodeSignalled):
     """SIGTERM to the redis-server: an orderly shutdown. Ends with its start."""
 
-    node: Node
-
-    def begin(self, simulation: Simulation) -> None:
-        simulation.nodes[self.node.full_name].signal("TERM")
+    sent = "TERM"
 
     def effect(self, simulation: Simulation) -> str:
-        state = simulation.nodes[self.node.full_name].state
+        state = self._container(simulation).state
         return "" if state["Running"] else f"{self.node.full_name} exited with {state['ExitCode']}"
-
-    def end(self, simulation: Simulation) -> None:
-        simulation.nodes[self.node.full_name].start()
-
-    def healed(self, simulation: Simulation) -> str:
-        return _answers(self.node)
-
-    def __str__(self) -> str:
-        return f"SIGTERM to {self.node.full_name}"
 
 
 @dataclass(frozen=True)
-class PauseNode:
+class PauseNode(_NodeSignalled):
     """SIGSTOP to the redis-server: alive for the kernel, silent for everybody. Ends with SIGCONT."""
 
-    node: Node
-
-    def begin(self, simulation: Simulation) -> None:
-        simulation.nodes[self.node.full_name].signal("STOP")
+    sent = "STOP"
 
     def effect(self, simulation: Simulation) -> str:
         stopped = _process_state(simulation, self.node).startswith("T")
         return f"the process of {self.node.full_name} is in state T (stopped)" if stopped else ""
 
     def end(self, simulation: Simulation) -> None:
-        simulation.nodes[self.node.full_name].signal("CONT")
-
-    def healed(self, simulation: Simulation) -> str:
-        return _answers(self.node)
-
-    def __str__(self) -> str:
-        return f"SIGSTOP to {self.node.full_name}"
+        self._container(simulation).signal("CONT")
 
 
 @dataclass(frozen=True)
@@ -107,8 +98,7 @@ class KillHost:
             node.start()
 
     def healed(self, simulation: Simulation) -> str:
-        nodes = simulation.inventory.host(self.host).nodes
-        return "; ".join(map(_answers, nodes)) if all(map(_answers, nodes)) else ""
+        return "; ".join(map(_answers, simulation.inventory.host(self.host).nodes))
 
     def _nodes(self, simulation: Simulation) -> list[Container]:
         return [simulation.nodes[node.full_name] for node in simulation.inventory.host(self.host).nodes]
@@ -118,7 +108,7 @@ class KillHost:
 
 
 def _answers(node: Node) -> str:
-    """Return that the node answers PING, LOADING included (it is alive), or ""."""
+    """Return that the node answers PING, LOADING included (it is alive). Raises NodeUnreachable."""
     with Connection.to(node, deadline=1.0) as link:
         try:
             answer = str(link.call("PING"))
