@@ -17,12 +17,13 @@ import hiredis
 
 from provisioning.errors import GauntletError, NodeUnreachable
 from provisioning.inventory import Node, Tls
+from provisioning.tls import TlsError, handshake_failure, tls_context
 
 DEADLINE_SECONDS = 2.0
 """How long one command may take where nothing else is said: a healthy node answers within milliseconds."""
 
 SUBCOMMANDS = {
-    "ACL": {"WHOAMI"},
+    "ACL": {"LIST", "WHOAMI"},
     "CLIENT": {"ID"},
     "CLUSTER": {
         *("INFO", "LINKS", "MYID", "MYSHARDID", "NODES", "SHARDS", "SLOTS"),
@@ -156,12 +157,14 @@ class Connection:
         self._reader = hiredis.Reader(encoding="utf-8", errors="surrogateescape")
         self._socket = raw
         if self._tls is not None:
-            context = ssl.create_default_context(cafile=self._tls.ca_file or None)
-            context.check_hostname = False
-            if self._tls.cert_file:
-                context.load_cert_chain(self._tls.cert_file, self._tls.key_file or None)
-            self._socket = context.wrap_socket(raw)
-        if self._password:
+            try:
+                raw.settimeout(_left(until))
+                self._socket = tls_context(self._tls).wrap_socket(raw, server_hostname=self.address[0])
+            except TlsError as problem:
+                raise ConnectionError(problem.observed) from None
+            except OSError as problem:
+                raise ConnectionError(handshake_failure(problem, self._tls)) from None
+        if self._password or self._user:  # a user without a password may be one that needs none
             login = ("AUTH", self._user, self._password) if self._user else ("AUTH", self._password)
             (answer,) = self._exchange([login], until, raise_refusals=False)
             if isinstance(answer, Refused):

@@ -3,137 +3,166 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping, Sequence
+import socket
+import time
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from dataclasses import replace
+from functools import partial
+from typing import Any, Protocol
 
 import docker.errors
 
+from provisioning.errors import GauntletError
 from provisioning.evidence.capture import Evidence
-from provisioning.evidence.collect import collect
+from provisioning.evidence.client_probe import probed
+from provisioning.evidence.collect import ask_more, first_look
+from provisioning.evidence.container import ContainerEvidence
 from provisioning.evidence.host import HostEvidence
-from provisioning.evidence.info import SECRET_SETTINGS
-from provisioning.inventory import Host, Inventory, Node
+from provisioning.evidence.host_script import CONNECT_SECONDS, look_script, read_look
+from provisioning.evidence.redirect import parse_redirect
+from provisioning.evidence.side_by_side import side_by_side
+from provisioning.hosts.simulated import Exit
+from provisioning.inventory import Host, Inventory
 from provisioning.simulation import Simulation
 
-CONNECT_SECONDS = 2
-"""How long one TCP connect may take; on a LAN it takes under a millisecond."""
-
-SCRIPT_SECONDS = 10
+SCRIPT_SECONDS = 6
 """How long everything on one host may take: the connects run side by side."""
 
-AS_WANTED = "(the inventory's)"
-NOT_AS_WANTED = "(another than the inventory's)"
-"""What stands for a password in the facts, which never hold one."""
+HOST_SECONDS = 8.0
+"""The same with the way to the host: after that it counts as one that gave no answer."""
+
+OF_SCRIPT = ("reachable_ports", "listening", "processes", "directives", "open_files")
+"""Fields that are missing where the script could not be run."""
 
 
-def look_at_hosts(simulation: Simulation) -> tuple[HostEvidence, ...]:
-    """Return what each host shows and reaches: asked in parallel, by one command on each.
+class HostAccess(Protocol):
+    """A way onto a host."""
 
-    ``reachable_ports`` has the client and bus port of every node on the other hosts, ``listening``
-    its own ``ip:port``, ``processes`` one ``pid ppid uid gid command line`` each (those of the look
-    itself left out), ``containers`` the engine's word for the state of the host and its nodes.
-    ``facts``, those of the host only where it answers:
+    def run(self, script: str, seconds: float) -> Exit:
+        """Run the script and return how it ended. Raises GauntletError where the host cannot be entered."""
 
-    - ``addresses``: its IPv4 addresses, loopback left out
-    - ``files``: path of configuration and data -> ``uid:gid mode``, the mode in octal
-    - ``mounts``: the mount points
-    - ``configuration``: path of a node's configuration -> directive -> value; passwords are compared, not kept
-    - ``volumes``, by the engine's account: full name of a node -> the named volume that its data is on
-    - ``networks``, by the engine's account: name of a network -> the host's address on it
+
+def look_everywhere(
+    inventory: Inventory,
+    simulation: Simulation | None = None,
+    *,
+    accesses: Mapping[str, HostAccess] | None = None,
+    probe_run: str = "",
+    from_here: bool = False,
+) -> Evidence:
+    """Return what all nodes say and, where there is access to them, what all hosts show; within 15 s.
+
+    ``accesses`` are the ways onto real hosts, by name. With ``probe_run``, a run's id, a key is
+    written and read back through every node. ``from_here`` declares this process a vantage point:
+    it dials what hosts would dial.
     """
-    hosts = simulation.inventory.hosts
-    with ThreadPoolExecutor(len(hosts)) as pool:
-        return tuple(pool.map(lambda host: _look(simulation, host), hosts))
+    began = time.monotonic()
+    evidence = first_look(inventory)
+    jobs: dict[str, Any] = {"more": lambda: ask_more(inventory, evidence)}
+    if probe_run:
+        jobs["probes"] = lambda: probed(inventory, evidence, probe_run)
+    if simulation is not None or accesses:
+        jobs["hosts"] = lambda: look_at_hosts(inventory, _dialled(inventory, evidence), simulation, accesses or {})
+    if from_here:
+        jobs["here"] = lambda: _reached(_dialled(inventory, evidence))
+    done = side_by_side(jobs, HOST_SECONDS + 1)
+    seen = done["more"] or evidence
+    if done.get("probes"):
+        by_name = {node.name: node.probes for node in done["probes"].nodes}
+        seen = replace(seen, nodes=tuple(replace(node, probes=by_name[node.name]) for node in seen.nodes))
+    return replace(
+        seen,
+        hosts=done.get("hosts") or (),
+        reachable_ports=done.get("here"),
+        duration=round(time.monotonic() - began, 3),
+    )
 
 
-def look_everywhere(inventory: Inventory, simulation: Simulation | None) -> Evidence:
-    """Return what all nodes say and, where there is access to them, what all hosts show."""
-    return collect(inventory, hosts=look_at_hosts(simulation) if simulation is not None else ())
+def look_at_hosts(
+    inventory: Inventory,
+    dialled: Iterable[tuple[str, int]],
+    simulation: Simulation | None,
+    accesses: Mapping[str, HostAccess],
+) -> tuple[HostEvidence, ...]:
+    """Return what each host shows and reaches, by one command on each, all at once.
 
-
-def _look(simulation: Simulation, host: Host) -> HostEvidence:
-    engine = _Engine(simulation)
-    names = [simulation.hosts[host.name].name, *(node.container for node in host.nodes)]
-    containers = {name: engine.state(name) for name in names}
-    by_engine = {
-        "volumes": {node.full_name: engine.volume(node.container) for node in host.nodes},
-        "networks": engine.networks(names[0]),
+    ``reachable_ports`` has every address that was to be dialled but the host's own; ``processes`` one
+    ``pid ppid uid gid command line`` each (those of the look itself left out). Beside the facts of
+    ``read_look`` a simulated host has ``networks``: network -> its address there, by the engine.
+    A host that gives no answer in time is evidence too.
+    """
+    targets = list(dialled)
+    jobs = {
+        host.name: (
+            partial(_look, simulation, host, targets)
+            if simulation is not None
+            else partial(_look_remote, host, accesses[host.name], targets)
+        )
+        for host in inventory.hosts
+        if simulation is not None or host.name in accesses
     }
-    others = [node for node in simulation.inventory.nodes if node.host != host.name]
-    script = shlex.quote(_script(host, [(node.lan, port) for node in others for port in (node.port, node.bus_port)]))
-    ended = simulation.hosts[host.name].testinfra.run(f"timeout {SCRIPT_SECONDS} sh -c {script}")
+    done = side_by_side(jobs, HOST_SECONDS)
+    silent = dict.fromkeys((*OF_SCRIPT, "containers"), f"no answer from the host within {HOST_SECONDS:.0f} s")
+    return tuple(done[name] or HostEvidence(name, not_collected=silent) for name in jobs)
+
+
+def _dialled(inventory: Inventory, evidence: Evidence) -> list[tuple[str, int]]:
+    """Return the client and bus port of every node, and whereto nodes redirect their clients."""
+    found = dict.fromkeys((n.lan or n.announced, port) for n in inventory.nodes for port in (n.port, n.bus_port))
+    for node in evidence.nodes:
+        for raw in (node.moved or {}).values():
+            redirect = parse_redirect(raw)
+            if redirect is not None and redirect.names_host:
+                found[redirect.host, redirect.port] = None
+    return [(ip, port) for ip, port in found if ip]
+
+
+def _reached(targets: Sequence[tuple[str, int]]) -> dict[str, bool]:
+    """Return which addresses this process reaches."""
+    with ThreadPoolExecutor(max(1, len(targets))) as pool:
+        return {f"{ip}:{port}": open_ for (ip, port), open_ in zip(targets, pool.map(_connects, targets), strict=True)}
+
+
+def _connects(address: tuple[str, int]) -> bool:
+    try:
+        socket.create_connection(address, timeout=CONNECT_SECONDS).close()
+    except OSError:
+        return False
+    return True
+
+
+def _others(host: Host, targets: Iterable[tuple[str, int]]) -> list[tuple[str, int]]:
+    own = {(node.lan or node.announced, port) for node in host.nodes for port in (node.port, node.bus_port)}
+    return [each for each in targets if each not in own]
+
+
+def _look(simulation: Simulation, host: Host, targets: Iterable[tuple[str, int]]) -> HostEvidence:
+    engine = _Engine(simulation)
+    container = simulation.hosts[host.name].name
+    of_engine = {node.full_name: engine.container(node.container) for node in host.nodes}
+    networks = engine.networks(container)
+    script = shlex.quote(look_script(host, _others(host, targets), remote=False))
+    ended = simulation.hosts[host.name].testinfra.run(f"timeout {SCRIPT_SECONDS} bash -c {script}")
     if ended.rc != 0:
         why = f"the command on the host ended with {ended.rc}: {ended.stderr.strip() or 'no message'}"
-        missing = dict.fromkeys(("reachable_ports", "listening", "processes"), why)
-        return HostEvidence(host.name, containers=containers, facts=by_engine, not_collected=missing)
-    said: dict[str, list[str]] = {}
-    for line in ended.stdout.splitlines():
-        subject, _, rest = line.partition(" ")
-        said.setdefault(subject, []).append(rest)
-    return HostEvidence(
-        host.name,
-        reachable_ports={address: word == "open" for address, word in map(str.split, sorted(said.get("connect", [])))},
-        listening=tuple(sorted(line.split()[3] for line in said.get("socket", []))),
-        processes=_processes(said),
-        containers=containers,
-        facts={
-            "addresses": sorted(line.split()[3].partition("/")[0] for line in said.get("address", [])),
-            "files": {path: access for access, path in (line.split("\t") for line in said.get("file", []))},
-            "mounts": sorted(line.split()[4] for line in said.get("mount", [])),
-            "configuration": {node.config_file: _directives(node, said) for node in host.nodes},
-            **by_engine,
-        },
-    )
+        return HostEvidence(
+            host.name, containers=of_engine, facts={"networks": networks}, not_collected=dict.fromkeys(OF_SCRIPT, why)
+        )
+    seen = read_look(host, ended.stdout, remote=False)
+    return replace(seen, containers=of_engine, facts={**seen.facts, "networks": networks})
 
 
-def _script(host: Host, targets: Sequence[tuple[str, int]]) -> str:
-    """Return a script each line of whose output begins with its subject."""
-    connects = [
-        f"(nc -z -w {CONNECT_SECONDS} {ip} {port} </dev/null >/dev/null 2>&1 && word=open || word=closed;"
-        f' echo "connect {ip}:{port} $word") &'
-        for ip, port in targets
-    ]
-    paths = [
-        path
-        for node in host.nodes
-        for path in (shlex.quote(node.config_file), shlex.quote(node.data_dir), f"{shlex.quote(node.data_dir)}/*")
-    ]
-    configurations = [
-        f"sed 's|^|{node.config_file} |' {shlex.quote(node.config_file)} 2>/dev/null" for node in host.nodes
-    ]
-    return "\n".join(
-        [
-            *connects,
-            "wait",  # before the rest: output in blocks must not be cut by lines of the connects
-            "ps -o sid= $$ | sed 's/^/session /'",
-            "ps -ww -eo sid=,pid=,ppid=,uid=,gid=,args= | sed 's/^/process /'",
-            "ss -tlnH | sed 's/^/socket /'",
-            "ip -o -4 address show scope global | sed 's/^/address /'",
-            f"stat --printf 'file %u:%g %a\\t%n\\n' {' '.join(paths)} 2>/dev/null",
-            "sed 's/^/mount /' /proc/self/mountinfo",
-            *configurations,
-        ]
-    )
-
-
-def _processes(said: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
-    own = {line.strip() for line in said.get("session", [])}
-    rows = (line.split(maxsplit=5) for line in said.get("process", []))
-    return tuple(" ".join(rest) for session, *rest in rows if session not in own)
-
-
-def _directives(node: Node, said: Mapping[str, Sequence[str]]) -> dict[str, str]:
-    """Return the directives of a node's configuration file, of a repeated one the last, without passwords."""
-    found = {}
-    for line in said.get(node.config_file, []):
-        words = shlex.split(line, comments=True)
-        if words:
-            value = " ".join(words[1:])
-            if words[0] in SECRET_SETTINGS:
-                value = AS_WANTED if value == node.password else NOT_AS_WANTED
-            found[words[0]] = value
-    return found
+def _look_remote(host: Host, access: HostAccess, targets: Iterable[tuple[str, int]]) -> HostEvidence:
+    try:
+        ended = access.run(look_script(host, _others(host, targets), remote=True), SCRIPT_SECONDS)
+    except GauntletError as problem:
+        why = problem.observed or problem.summary
+    else:
+        if ended.code == 0:
+            return read_look(host, ended.output, remote=True)
+        why = f"the command on the host ended with {ended.code}: {ended.output.strip()[-200:] or 'no message'}"
+    return HostEvidence(host.name, not_collected=dict.fromkeys((*OF_SCRIPT, "containers", "engine", "kernel"), why))
 
 
 class _Engine:
@@ -142,25 +171,18 @@ class _Engine:
     def __init__(self, simulation: Simulation) -> None:
         self._api: Any = simulation.engine.client.api
 
-    def _inspected(self, name: str) -> Mapping[str, Any]:
+    def container(self, name: str) -> ContainerEvidence:
+        """Return what it says of that container."""
         try:
-            found: Mapping[str, Any] = self._api.inspect_container(name)
+            found = self._api.inspect_container(name)
         except docker.errors.NotFound:
-            return {"State": {"Status": "absent"}, "Mounts": [], "NetworkSettings": {"Networks": {}}}
-        return found
-
-    def state(self, name: str) -> str:
-        """Return ``running``, ``exited``, ``paused``, ... or ``absent``."""
-        return str(self._inspected(name)["State"]["Status"])
-
-    def volume(self, name: str) -> str:
-        """Return the named volume under the server's data directory, empty where it is on none."""
-        mounts = self._inspected(name)["Mounts"]
-        return next(
-            (str(each["Name"]) for each in mounts if each["Type"] == "volume" and each["Destination"] == "/data"), ""
-        )
+            return ContainerEvidence(name, "absent", host_has_engine=False)
+        return ContainerEvidence.of_inspect(name, found, host_has_engine=False)
 
     def networks(self, name: str) -> dict[str, str]:
         """Return the container's address on each of its networks, empty where it does not run."""
-        networks: Mapping[str, Any] = self._inspected(name)["NetworkSettings"]["Networks"]
+        try:
+            networks: Mapping[str, Any] = self._api.inspect_container(name)["NetworkSettings"]["Networks"]
+        except docker.errors.NotFound:
+            return {}
         return {network: str(settings["IPAddress"]) for network, settings in networks.items()}

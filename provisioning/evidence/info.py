@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 
 SECRET_SETTINGS = frozenset({"requirepass", "masterauth", "tls-key-file-pass", "tls-client-key-file-pass"})
 """Settings whose values never leave the process."""
@@ -36,3 +37,8 @@ def mask_secrets(config: Mapping[str, str], salt: bytes) -> dict[str, str]:
         else value
         for key, value in config.items()
     }
+
+
+def masked_acl(users: Iterable[str]) -> tuple[str, ...]:
+    """Return ACL LIST's lines without the hashes of passwords: of ``#<hash>`` the ``#`` is left."""
+    return tuple(re.sub(r"#[0-9a-fA-F]+", "#", user) for user in users)

@@ -9,6 +9,7 @@ from typing import Any, Self
 
 from provisioning.cluster_nodes import parse_cluster_nodes
 from provisioning.cluster_view import ClusterView
+from provisioning.evidence.probe_result import ProbeResult
 from provisioning.evidence.replication import Replication, parse_replication
 from provisioning.evidence.rows import ShardRow, SlotsRow, parse_cluster_shards, parse_cluster_slots
 
@@ -22,6 +23,11 @@ class NodeEvidence:
     for what only two samples can show. ``time`` is the node's TIME in Unix seconds and ``asked_at``
     the asker's clock, in Unix seconds, at the middle of that call. ``moved`` holds the raw redirect
     by slot, and ``loading`` is true where it answered only LOADING.
+
+    ``acl`` is ACL LIST, password hashes left out; ``commands`` says of each of the dangerous ones whether
+    the server knows it under its own name; ``stray_keys`` has the number of keys by slot, of slots that
+    neither the node nor its master owns; ``anonymous`` what is answered to whoever does not log in,
+    by command; ``probes`` by slot what became of a write and a read-back through this node.
 
     ``unreachable`` says why it did not answer at all (empty where it did). ``not_collected`` maps the
     name of a field to the reason why it is None. A field that is None without a reason was never part
@@ -40,6 +46,11 @@ class NodeEvidence:
     cluster_info: Mapping[str, str] | None = None
     config: Mapping[str, str] | None = None
     moved: Mapping[int, str] | None = None
+    acl: tuple[str, ...] | None = None
+    commands: Mapping[str, bool] | None = None
+    stray_keys: Mapping[int, int] | None = None
+    anonymous: Mapping[str, str] | None = None
+    probes: Mapping[int, ProbeResult] | None = None
     time: float | None = None
     asked_at: float | None = None
     loading: bool = False
@@ -81,15 +92,12 @@ class NodeEvidence:
         return info.get("valkey_version") or info.get("redis_version", "")
 
     def to_dict(self) -> dict[str, Any]:
-        """Return it as JSON values, fields that are empty left out."""
+        """Return it as JSON values, fields that were never part of the target left out."""
         values = {each.name: getattr(self, each.name) for each in fields(self)}
-        result = {key: dict(value) if isinstance(value, Mapping) else value for key, value in values.items()}
-        if self.moved is not None:
-            result["moved"] = {str(slot): answer for slot, answer in self.moved.items()}
+        result = {key: _plain(value) for key, value in values.items()}
         empty: tuple[object, ...] = (None, "", {}, False)
-        kept = ("info", "config", "moved", "cluster_info", "second_info", "cluster_nodes")
         return {
-            key: value for key, value in result.items() if value not in empty or (key in kept and value is not None)
+            key: value for key, value in result.items() if value not in empty or (key in _KEPT and value is not None)
         }
 
     @classmethod
@@ -97,6 +105,27 @@ class NodeEvidence:
         """Return what ``to_dict`` was called on; unknown keys are ignored, so newer captures can be read."""
         known = {each.name for each in fields(cls)}
         taken = {key: value for key, value in values.items() if key in known}
-        if taken.get("moved") is not None:
-            taken["moved"] = {int(slot): answer for slot, answer in taken["moved"].items()}
+        for name in ("moved", "stray_keys", "probes"):
+            if taken.get(name) is not None:
+                taken[name] = {int(slot): value for slot, value in taken[name].items()}
+        if taken.get("probes") is not None:
+            taken["probes"] = {slot: ProbeResult.from_dict(value) for slot, value in taken["probes"].items()}
+        if taken.get("acl") is not None:
+            taken["acl"] = tuple(taken["acl"])
         return cls(**taken)
+
+
+_KEPT = (
+    *("cluster_nodes", "cluster_info", "info", "second_info", "config"),
+    *("moved", "acl", "commands", "stray_keys", "anonymous", "probes"),
+)
+"""Fields that are no less an answer when they are empty."""
+
+
+def _plain(value: Any) -> Any:
+    """Return a field's value as JSON has it."""
+    if isinstance(value, ProbeResult):
+        return value.to_dict()
+    if isinstance(value, Mapping):
+        return {str(key): _plain(each) for key, each in value.items()}
+    return list(value) if isinstance(value, tuple) else value

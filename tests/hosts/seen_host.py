@@ -46,7 +46,7 @@ class SeenHost:
 
     def configuration(self, node: Node) -> dict[str, str]:
         """The directives in the node's configuration file, without passwords."""
-        return dict(self.seen.facts["configuration"][node.config_file])
+        return dict((self.seen.directives or {})[node.full_name])
 
     def server(self, node: Node) -> Server:
         """The process of that node."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from provisioning.cluster import Cluster
-from provisioning.evidence.hosts_look import AS_WANTED
+from provisioning.evidence.host_script import AS_WANTED
 from provisioning.inventory import Inventory, Node
 from tests.hosts.seen_host import SeenHost
 

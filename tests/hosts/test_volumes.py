@@ -10,7 +10,7 @@ def test_every_node_has_a_volume(seen_host: SeenHost, cluster: Cluster) -> None:
     """The data of every node is on a named volume of its own, which carries this cluster's label."""
     assert cluster.simulation is not None
     ours = {each.name for each in cluster.simulation.objects if each.kind == "volume"}
-    volumes = dict(seen_host.seen.facts["volumes"])
+    volumes = {name: dict(each.mounts)["/data"] for name, each in (seen_host.seen.containers or {}).items()}
 
     assert set(volumes) == {node.full_name for node in seen_host.wanted.nodes}
     assert set(volumes.values()) <= ours

@@ -1,0 +1,177 @@
+"""The one script that is run on a host for a look, and how its output is read. Pure: it runs nothing itself."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from provisioning.evidence.container import ContainerEvidence
+from provisioning.evidence.host import HostEvidence
+from provisioning.evidence.info import SECRET_SETTINGS
+from provisioning.inventory import Host, Node
+
+CONNECT_SECONDS = 2
+"""How long one TCP connect may take; on a LAN it takes under a millisecond."""
+
+AS_WANTED = "(the inventory's)"
+NOT_AS_WANTED = "(another than the inventory's)"
+"""What stands for a password in the facts, which never hold one."""
+
+_TITLE = re.compile(r"(?:\S*/)?(?:redis|valkey)-server \S*:(\d+)\b.*")
+
+OF_REMOTE = (
+    "if command -v docker >/dev/null 2>&1; then echo 'engine installed yes'",
+    "docker version --format '{{.Server.Version}}' 2>/dev/null | sed 's/^/engine version /'",
+    'echo "engine enabled $(systemctl is-enabled docker 2>/dev/null)"; fi',
+    "sed 's/^/kernel overcommit_memory /' /proc/sys/vm/overcommit_memory 2>/dev/null",
+    "sed 's/^/kernel transparent_hugepage /' /sys/kernel/mm/transparent_hugepage/enabled 2>/dev/null",
+)
+"""What only a host with a kernel, and perhaps an engine, of its own can say."""
+
+
+def look_script(host: Host, targets: Iterable[tuple[str, int]], *, remote: bool) -> str:
+    """Return a script each line of whose output begins with its subject.
+
+    ``targets`` are the addresses that the host is to dial, side by side. On a ``remote`` host its
+    engine and its kernel are asked as well.
+    """
+    connects = [
+        f'(timeout {CONNECT_SECONDS} bash -c "exec 3<>/dev/tcp/{ip}/{port}" 2>/dev/null && word=open || word=closed;'
+        f' echo "connect {ip}:{port} $word") &'
+        for ip, port in targets
+    ]
+    paths = [
+        path
+        for node in host.nodes
+        for path in (shlex.quote(node.config_file), shlex.quote(node.data_dir), f"{shlex.quote(node.data_dir)}/*")
+    ]
+    configurations = [
+        f"sed 's|^|{node.config_file} |' {shlex.quote(node.config_file)} 2>/dev/null" for node in host.nodes
+    ]
+    names = " ".join(shlex.quote(node.container or node.name) for node in host.nodes)
+    inspect = (
+        "for each in " + names + "; do docker inspect --type container --format '{{json .}}' $each 2>/dev/null"
+        ' | sed "s|^|container $each |"; done'
+    )
+    return "\n".join(
+        [
+            *connects,
+            "wait",  # before the rest: output in blocks must not be cut by lines of the connects
+            "ps -o sid= $$ | sed 's/^/session /'",
+            "ps -ww -eo sid=,pid=,ppid=,uid=,gid=,args= | sed 's/^/process /'",
+            "for pid in $(ps -eo pid=,args= | awk '/-server .*:[0-9]/{print $1}')",
+            "do echo \"limit $pid $(awk '/Max open files/{print $4}' /proc/$pid/limits 2>/dev/null)\"; done",
+            "ss -tlnH | sed 's/^/socket /'",
+            "ip -o -4 address show scope global | sed 's/^/address /'",
+            f"stat --printf 'file %u:%g %a\\t%n\\n' {' '.join(paths)} 2>/dev/null",
+            "sed 's/^/mount /' /proc/self/mountinfo",
+            *configurations,
+            *((*OF_REMOTE, inspect) if remote else ()),
+            "true",
+        ]
+    )
+
+
+def read_look(host: Host, output: str, *, remote: bool) -> HostEvidence:
+    """Return what the script's output says of the host. ``facts``:
+
+    - ``addresses``: its IPv4 addresses, loopback left out
+    - ``files``: path of configuration and data -> ``uid:gid mode``, the mode in octal
+    - ``mounts``: the mount points
+    """
+    said: dict[str, list[str]] = {}
+    for line in output.splitlines():
+        subject, _, rest = line.partition(" ")
+        said.setdefault(subject, []).append(rest)
+    engine = dict(line.split(" ", 1) for line in said.get("engine", []) if " " in line)
+    return HostEvidence(
+        host.name,
+        reachable_ports={address: word == "open" for address, word in map(str.split, sorted(said.get("connect", [])))},
+        listening=tuple(sorted(line.split()[3] for line in said.get("socket", []))),
+        processes=_processes(said),
+        containers=_containers(host, said) if remote and engine else None,
+        engine=_engine(engine) if remote and engine else None,
+        directives=_directives(host, said),
+        kernel=_kernel(said) if remote else None,
+        open_files=_open_files(host, said),
+        facts={
+            "addresses": sorted(line.split()[3].partition("/")[0] for line in said.get("address", [])),
+            "files": {path: access for access, path in (line.split("\t") for line in said.get("file", []))},
+            "mounts": sorted(line.split()[4] for line in said.get("mount", [])),
+        },
+    )
+
+
+def _processes(said: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
+    own = {line.strip() for line in said.get("session", [])}
+    rows = (line.split(maxsplit=5) for line in said.get("process", []))
+    return tuple(" ".join(rest) for session, *rest in rows if session not in own)
+
+
+def _open_files(host: Host, said: Mapping[str, Sequence[str]]) -> dict[str, int]:
+    limits = dict(line.split() for line in said.get("limit", []) if len(line.split()) == 2)
+    ports = {node.port: node.full_name for node in host.nodes}
+    found = {}
+    for line in said.get("process", []):
+        _, pid, _, _, _, title = line.split(maxsplit=5)
+        server = _TITLE.fullmatch(title)
+        if server and int(server[1]) in ports and limits.get(pid, "").isdecimal():
+            found[ports[int(server[1])]] = int(limits[pid])
+    return found
+
+
+def _directives(host: Host, said: Mapping[str, Sequence[str]]) -> dict[str, dict[str, str]]:
+    """Return the directives of every configuration file that is there, of a repeated one the last."""
+    found = {}
+    for node in host.nodes:
+        if node.config_file in said:
+            found[node.full_name] = _of_file(node, said[node.config_file])
+    return found
+
+
+def _of_file(node: Node, lines: Iterable[str]) -> dict[str, str]:
+    found = {}
+    for line in lines:
+        try:
+            words = shlex.split(line, comments=True)
+        except ValueError:
+            words = line.split()
+        if words:
+            value = " ".join(words[1:])
+            if words[0].lower() in SECRET_SETTINGS:
+                value = AS_WANTED if value == node.password else NOT_AS_WANTED
+            found[words[0].lower()] = value
+    return found
+
+
+def _engine(said: Mapping[str, str]) -> dict[str, str]:
+    version, enabled = said.get("version", ""), said.get("enabled", "")
+    return {
+        "running": "yes" if version else "no",
+        "version": version,
+        "enabled": "yes" if enabled == "enabled" else "no" if enabled else "",
+    }
+
+
+def _kernel(said: Mapping[str, Sequence[str]]) -> dict[str, str]:
+    found = dict(line.split(" ", 1) for line in said.get("kernel", []) if " " in line)
+    chosen = re.search(r"\[(\w+)\]", found.get("transparent_hugepage", ""))
+    if chosen:
+        found["transparent_hugepage"] = chosen[1]
+    return found
+
+
+def _containers(host: Host, said: Mapping[str, Sequence[str]]) -> dict[str, ContainerEvidence]:
+    inspected: dict[str, Any] = {}
+    for line in said.get("container", []):
+        name, _, text = line.partition(" ")
+        inspected[name] = json.loads(text)
+    return {
+        node.full_name: ContainerEvidence.of_inspect(name, inspected[name])
+        if (name := node.container or node.name) in inspected
+        else ContainerEvidence(name, "absent")
+        for node in host.nodes
+    }
