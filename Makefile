@@ -15,7 +15,7 @@ GATE := tests/hosts tests/topology tests/redirection tests/placement tests/failo
 IMAGE := $(if $(SERVER_IMAGE),--server-image '$(SERVER_IMAGE)')
 
 .DEFAULT_GOAL := help
-.PHONY: help environment setup gate test test-all lint format bench clean lock
+.PHONY: help environment setup ansible gate test test-all lint format bench clean lock
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' Makefile | expand -t 20
@@ -39,8 +39,11 @@ endif
 test: setup lint  ## lint, types and every test that is not slow
 	$(VENV)/pytest $(PARALLEL) $(IMAGE) -m "not slow" $(ARGS)
 
-test-all: setup lint  ## the same with the slow ones
+test-all: setup ansible lint  ## the same with the slow ones
 	$(VENV)/pytest $(PARALLEL) $(IMAGE) $(ARGS)
+
+ansible: environment  ## what real hosts need: Ansible in the same environment, an SSH client
+	@sh provisioning/setup/ansible.sh
 
 lint: environment  ## ruff and mypy
 	$(VENV)/ruff check .
@@ -51,11 +54,12 @@ format: environment  ## let ruff mend and format
 	$(VENV)/ruff check --fix .
 	$(VENV)/ruff format .
 
-bench: setup  ## formation against the usual recipe: report/bench.json
+bench: setup  ## formation against the usual recipe, and judging at scale: report/bench.json
 	$(VENV)/python -m provisioning.bench $(ARGS)
+	$(VENV)/python -m fixtures.rules.scale $(ARGS)
 
 clean: environment  ## remove every object of ours that no running run owns
 	$(VENV)/python -m provisioning clean
 
-lock:  ## compute requirements.lock anew from pyproject.toml
+lock:  ## compute requirements.lock and ansible.lock anew from pyproject.toml
 	@sh provisioning/setup/lock.sh

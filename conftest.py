@@ -4,6 +4,8 @@ pytest_plugins = [
     "fixtures.options",
     "fixtures.session",
     "fixtures.cluster",
+    "fixtures.looking",
     "fixtures.reporting",
+    "fixtures.judging",
     "fixtures.faults",
 ]

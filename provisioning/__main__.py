@@ -11,9 +11,12 @@ from typing import Any
 
 from provisioning import playground
 from provisioning.ansible_inventory import DEFAULT_INVENTORY, read_inventory
+from provisioning.capturing import look_at_playground, look_by_inventory, look_from_seed
 from provisioning.command import guarded
+from provisioning.discovery import Seed
 from provisioning.docker_engine import connect
 from provisioning.errors import GauntletError, SimulationError
+from provisioning.evidence.capture_file import write_capture
 from provisioning.images import host_image, server_image
 from provisioning.inventory import Inventory, with_node_timeout
 from provisioning.layout_table import layout_table
@@ -58,6 +61,15 @@ def parser() -> argparse.ArgumentParser:
     cli.add_argument("node", metavar="NODE", help="for example redis-host-1/redis_master")
     cli.add_argument("command", nargs=argparse.REMAINDER, metavar="COMMAND...")
     cli.set_defaults(act=_cli)
+
+    capture = commands.add_parser("capture", help="write down what nodes and hosts show, for `pytest --recording`")
+    what = capture.add_mutually_exclusive_group()
+    what.add_argument("--name", help="a cluster that is up (default: the only one)")
+    what.add_argument("--inventory", type=Path, metavar="FILE", help="the cluster of this inventory")
+    what.add_argument("--seed", metavar="HOST:PORT", help="the cluster that is found from this node")
+    capture.add_argument("--no-host-access", action="store_true", help="do not enter real hosts over SSH")
+    capture.add_argument("--output", type=Path, metavar="FILE", default=Path("evidence.json"))
+    capture.set_defaults(act=_capture)
 
     down = commands.add_parser("down", help="remove a cluster and everything it made")
     which = down.add_mutually_exclusive_group()
@@ -150,6 +162,22 @@ def _cli(options: Any) -> int:
         print(f"(error) {refusal}")
         return 1
     print(_shown(answer))
+    return 0
+
+
+def _capture(options: Any) -> int:
+    if options.seed is not None:
+        evidence = look_from_seed(Seed.parse(options.seed))
+    elif options.inventory is not None:
+        evidence = look_by_inventory(options.inventory, host_access=not options.no_host_access)
+    else:
+        evidence = look_at_playground(options.name or _only(playground.names(connect())))
+    write_capture(evidence, options.output)
+    silent = [node.name for node in evidence.nodes if node.unreachable]
+    print(f"wrote      {options.output}: {len(evidence.nodes)} nodes, {len(evidence.hosts)} hosts")
+    if silent:
+        print(f"silent     {', '.join(silent)}")
+    print(runnable(f"judge it   `pytest --recording {options.output}").replace("`", ""))
     return 0
 
 

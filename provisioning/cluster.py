@@ -17,7 +17,7 @@ from provisioning.errors import NodeUnreachable, SimulationError
 from provisioning.evidence import Evidence
 from provisioning.evidence.collect import TOPOLOGY, collect
 from provisioning.evidence.info import parse_info
-from provisioning.inventory import Inventory, Node, WantedShard
+from provisioning.inventory import Inventory, Node, Tls, WantedShard
 from provisioning.readiness import find_unready
 from provisioning.resp import DEADLINE_SECONDS, Connection, Refused
 from provisioning.simulation import Simulation
@@ -313,6 +313,7 @@ class Cluster:
             "startup_nodes": [startup(*node.outside) for node in self.inventory.nodes],
             "username": first.user or None,
             "password": first.password or None,
+            **_tls_options(first.tls),
             "address_remap": lambda address: outside.get(address, address),
             "decode_responses": True,
         }
@@ -333,3 +334,16 @@ class Cluster:
                     nudged.add(shard.master.full_name)
                 for replica in shard.replicas:
                     self.call(replica, "PUBLISH", "redis-gauntlet:nudge", "")
+
+
+def _tls_options(tls: Tls | None) -> dict[str, Any]:
+    """Return how redis-py is told of TLS; what is verified is what provisioning.tls says."""
+    if tls is None:
+        return {}
+    return {
+        "ssl": True,
+        "ssl_ca_certs": tls.ca_file or None,
+        "ssl_certfile": tls.cert_file or None,
+        "ssl_keyfile": tls.key_file or None,
+        "ssl_check_hostname": not tls.ca_file,
+    }

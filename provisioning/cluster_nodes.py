@@ -15,7 +15,15 @@ from provisioning.cluster_view import ClusterView
 from provisioning.node_entry import NodeEntry, UnreadableLine
 from provisioning.slots import SLOTS, SlotRange
 
-__all__ = ["ClusterView", "NodeEntry", "UnreadableLine", "format_cluster_nodes", "format_entry", "parse_cluster_nodes"]
+__all__ = [
+    "ClusterView",
+    "NodeEntry",
+    "UnreadableLine",
+    "format_cluster_nodes",
+    "format_entry",
+    "may_have_entries",
+    "parse_cluster_nodes",
+]
 
 ID_LENGTH = 40
 """Hexadecimal digits of a node id."""
@@ -27,14 +35,18 @@ TO_WIRE = {"replica": "slave", "pfail": "fail?"}
 KNOWN_FLAGS = ("myself", "master", "replica", "pfail", "fail", "handshake", "noaddr", "nofailover", "noflags")
 """In the order in which Redis writes them."""
 
+ESCAPED_BREAK = re.compile(r"(?:\\r)?\\n")
+"""A line break as JSON and log files write it: two or four characters."""
+
 _CLOSING = re.compile(r"[\"'\\].*", re.DOTALL)
 _LONGEST_CHATTER = 2000
 _NODE_ID = re.compile(r"[0-9a-f]{40}")
+_ADDRESS = r"(?=\S{0,512}:\d)\S{2,1024}+"  # possessive: a garbage line costs what its length costs
 _ENTRY = re.compile(
-    r"[0-9a-f]{40} +\S{0,512}:\d+\S{0,512} +[a-z_?,-]+ +\S{1,64} +\d+ +\d+ +\d+ +\S"  # wherever in the line
+    rf"[0-9a-f]{{40}} +{_ADDRESS} +[a-z_?,-]+ +\S{{1,64}} +\d+ +\d+ +\d+ +\S"  # wherever in the line
 )
 _LOOSE_ENTRY = re.compile(
-    r"(?:^|[\s\"'>#/])(?P<id>[^\s\"'>#/]{8,64}) +\S{0,512}:\d+\S{0,512} +"
+    rf"(?:^|[\s\"'>#/])(?P<id>[^\s\"'>#/]{{8,64}}) +{_ADDRESS} +"
     r"(?:(?:myself|master|slave|fail\??|handshake|noaddr|nofailover|noflags),?)+ "
 )
 _NUMBER = re.compile(r"[0-9]{1,20}")
@@ -48,6 +60,9 @@ _CHATTER = re.compile(
     | (?:\#|//|--|;).*                            # a comment
     | (?:\S*[>$\#%]\s*)?(?:redis-cli\b.*|cluster\s+nodes\W*|OK|exit|quit)  # a prompt and what was typed
     | \(\d+\.\d+s\)                               # redis-cli's timing
+    | Warning:\s.*                                # redis-cli about -a; ssh about a host key
+    | Connection\sto\s\S+\sclosed\.?            # ssh
+    | Defaulted\scontainer\s.*                    # kubectl exec
     | .*\b\d\d:\d\d:\d\d\b.*                      # a line of a log
     | (?:```|~~~)\w*
     """,
@@ -56,16 +71,16 @@ _CHATTER = re.compile(
 
 
 def parse_cluster_nodes(text: str, seen_by: str = "", at: float = 0.0) -> ClusterView:
-    """Read CLUSTER NODES output, a nodes.conf, or either as somebody pasted it.
+    r"""Read CLUSTER NODES output, a nodes.conf, or either as somebody pasted it.
 
-    Never raises for what the text says: a line that cannot be read is kept in ``unreadable``.
-    Linear in lines.
+    Never raises for what the text says: a line that cannot be read is kept in ``unreadable``. Numbers
+    are those of the text's lines, also where one line holds a whole listing with literal \n. Linear in
+    lines; blank lines in front cost nothing.
     """
-    if "\\n" in text:
-        text = text.replace("\\r\\n", "\n").replace("\\n", "\n")
+    listing = text.lstrip("\n")
     entries: list[NodeEntry] = []
     unreadable: list[UnreadableLine] = []
-    for number, line in enumerate(text.split("\n"), 1):
+    for number, line in _numbered(listing, len(text) - len(listing) + 1):
         read = _read_exact(line, number)
         if read is not None:
             entries.append(read)
@@ -76,6 +91,19 @@ def parse_cluster_nodes(text: str, seen_by: str = "", at: float = 0.0) -> Cluste
                 else:
                     unreadable.append(each)
     return ClusterView(tuple(entries), tuple(unreadable), seen_by, at)
+
+
+def may_have_entries(text: str) -> bool:
+    """Return False, at once, for a text that cannot hold an entry: none of the flags occurs in it."""
+    return any(TO_WIRE.get(flag, flag) in text for flag in KNOWN_FLAGS)
+
+
+def _numbered(text: str, first: int) -> Iterable[tuple[int, str]]:
+    r"""Return the lines with their numbers; those that a literal \n divides share the number of their line."""
+    lines = enumerate(text.split("\n"), first)
+    if "\\n" not in text:
+        return lines
+    return ((number, each) for number, line in lines for each in ESCAPED_BREAK.split(line))
 
 
 def format_cluster_nodes(entries: Iterable[NodeEntry] | ClusterView) -> str:

@@ -175,6 +175,7 @@ def host() -> DebianImage:
     return DebianImage(
         suite="trixie",
         packages=tuple((RECIPES / "host-packages.txt").read_text().split()),
+        customize_hooks=('rm -f "$1"/etc/ssh/ssh_host_*',),  # no key that every host would have
         changes=(
             'CMD ["sleep", "infinity"]',
             "ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8 TZ=UTC",

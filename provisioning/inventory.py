@@ -20,7 +20,7 @@ DATA_DIR = "/srv/redis"
 
 @dataclass(frozen=True)
 class Tls:
-    """TLS files with which a client logs in; empty strings where there is none."""
+    """TLS files with which a client logs in; empty strings where there is none (no ``ca_file``: the system's CAs)."""
 
     ca_file: str = ""
     cert_file: str = ""
@@ -53,8 +53,8 @@ class Node:
 
     @property
     def full_name(self) -> str:
-        """``redis-host-1/redis_master``: the name in every message."""
-        return f"{self.host}/{self.name}"
+        """``redis-host-1/redis_master``: the name in every message; of a node without a host just its name."""
+        return f"{self.host}/{self.name}" if self.host else self.name
 
     @property
     def address(self) -> str:
@@ -99,7 +99,11 @@ class WantedShard:
 
 @dataclass(frozen=True)
 class Inventory:
-    """The wanted cluster. ``simulation`` is the name of the simulated cluster, empty for real hosts."""
+    """The wanted cluster. ``simulation`` is the name of the simulated cluster, empty for real hosts.
+
+    ``application_user`` is the ACL user that applications log in with, ``image`` the image that the nodes'
+    containers should run; empty where the inventory names none.
+    """
 
     name: str
     hosts: tuple[Host, ...]
@@ -108,6 +112,8 @@ class Inventory:
     settings: Mapping[str, str] = field(default_factory=dict)
     simulation: str = ""
     source: str = ""
+    application_user: str = ""
+    image: str = ""
 
     @property
     def simulated(self) -> bool:

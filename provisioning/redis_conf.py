@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 
 import jinja2
@@ -20,6 +21,14 @@ def render_redis_conf(inventory: Inventory, node: Node, version: str, data_dir: 
     ``data_dir`` is where the server itself sees its data (inside its container).
     """
     known = tuple(int(part) for part in version.split(".")[:2])
+    return _template().render(
+        inventory=inventory, node=node, data_dir=data_dir, knows=lambda name: known >= SINCE[name]
+    )
+
+
+@functools.cache
+def _template() -> jinja2.Template:
+    """Return the template, compiled once: a look at a cluster renders it for every node."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
         undefined=jinja2.StrictUndefined,
@@ -28,6 +37,4 @@ def render_redis_conf(inventory: Inventory, node: Node, version: str, data_dir: 
         autoescape=False,
         keep_trailing_newline=True,
     )
-    return environment.get_template("redis-node.conf.j2").render(
-        inventory=inventory, node=node, data_dir=data_dir, knows=lambda name: known >= SINCE[name]
-    )
+    return environment.get_template("redis-node.conf.j2")

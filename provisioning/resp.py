@@ -22,6 +22,12 @@ from provisioning.tls import TlsError, handshake_failure, tls_context
 DEADLINE_SECONDS = 2.0
 """How long one command may take where nothing else is said: a healthy node answers within milliseconds."""
 
+NO_PASSWORD_SET = ("without any password configured", "but no password is set")
+"""What a server says to a password that it does not ask for (Redis 6 and later, and before): no login is needed."""
+
+TURNED_AWAY = ("DENIED ", "ERR max number of clients")
+"""What a server says to a connection that it closes: in protected mode, and when it has too many."""
+
 SUBCOMMANDS = {
     "ACL": {"LIST", "WHOAMI"},
     "CLIENT": {"ID"},
@@ -132,7 +138,8 @@ class Connection:
     ) -> list[Any]:
         """Send several commands together and return their answers in order; see ``call``.
 
-        With ``raise_refusals=False`` an error answer stands in the list as a Refused.
+        With ``raise_refusals=False`` an error answer stands in the list as a Refused; one with which
+        the server turns the whole connection away is raised all the same.
         """
         for words in commands if self.read_only else ():
             _check_reading(words, self.address)
@@ -144,7 +151,13 @@ class Connection:
         except (OSError, UnicodeError, ssl.SSLError, hiredis.HiredisError) as problem:
             # UnicodeError: the name of the host can be no host's name.
             self.close()
-            reason = "no answer within the deadline" if isinstance(problem, TimeoutError) else str(problem)
+            reason = (
+                "no answer within the deadline"
+                if isinstance(problem, TimeoutError)
+                else handshake_failure(problem, self._tls)
+                if self._tls is not None and isinstance(problem, ssl.SSLError)
+                else str(problem)
+            )
         # Outside of the except block: what went wrong inside hangs on no exception, nor do its frames.
         raise NodeUnreachable(
             f"{self.address[0]}:{self.address[1]} does not answer {_named(commands[0])}",
@@ -167,7 +180,7 @@ class Connection:
         if self._password or self._user:  # a user without a password may be one that needs none
             login = ("AUTH", self._user, self._password) if self._user else ("AUTH", self._password)
             (answer,) = self._exchange([login], until, raise_refusals=False)
-            if isinstance(answer, Refused):
+            if isinstance(answer, Refused) and not any(each in str(answer) for each in NO_PASSWORD_SET):
                 self.close()  # the next call must not go out without a login
                 raise answer
 
@@ -179,7 +192,13 @@ class Connection:
         self._socket.sendall(b"".join(map(_packed, commands)))
         answers: list[Any] = []
         for _ in commands:
-            answer = self._answer(until)
+            try:
+                answer = self._answer(until)
+            except ConnectionError:
+                if not answers or not str(answers[0]).startswith(TURNED_AWAY):
+                    raise
+                self.close()
+                raise Refused(str(answers[0])) from None
             if isinstance(answer, hiredis.ReplyError):
                 answer = Refused(str(answer))
             answers.append(answer)

@@ -13,37 +13,30 @@ from provisioning.inventory import Inventory, Node, Tls
 
 def write_inventory(inventory: Inventory, path: Path) -> None:
     """Write the inventory, passwords included, readable by its owner only."""
+    logins = [_written_login(host.nodes[0]) for host in inventory.hosts]
+    shared_login = {name: value for name, value in logins[0].items() if all(each.get(name) == value for each in logins)}
     hosts: dict[str, Any] = {}
-    for host in inventory.hosts:
-        entry: dict[str, Any] = {
+    for host, login in zip(inventory.hosts, logins, strict=True):
+        hosts[host.name] = {
             "ansible_host": host.ansible_host,
             "ansible_connection": host.connection,
             "redis_address": host.address,
             "redis_nodes": [_written_node(node) for node in host.nodes],
+            **{name: value for name, value in login.items() if name not in shared_login},
         }
-        login = host.nodes[0]
-        tls = login.tls or Tls()
-        own = {
-            "redis_user": login.user,
-            "redis_password": login.password,
-            "redis_tls_ca_file": tls.ca_file,
-            "redis_tls_cert_file": tls.cert_file,
-            "redis_tls_key_file": tls.key_file,
-        }
-        entry |= {name: value for name, value in own.items() if value}
-        hosts[host.name] = entry
     shared: dict[str, Any] = {
         "redis_cluster_name": inventory.name,
         "redis_node_timeout": inventory.node_timeout_ms,
         "redis_appendonly": inventory.appendonly,
+        **shared_login,
     }
-    if inventory.settings:
-        shared["redis_settings"] = dict(inventory.settings)
-    if inventory.simulation:
-        shared["redis_gauntlet_simulation"] = inventory.simulation
-    if len({entry.get("redis_password") for entry in hosts.values()}) == 1:
-        passwords = [entry.pop("redis_password", "") for entry in hosts.values()]
-        shared |= {"redis_password": passwords[0]} if passwords[0] else {}
+    rest = {
+        "redis_settings": dict(inventory.settings),
+        "redis_application_user": inventory.application_user,
+        "redis_image": inventory.image,
+        "redis_gauntlet_simulation": inventory.simulation,
+    }
+    shared |= {name: value for name, value in rest.items() if value}
     document = {"all": {"children": {"redis_cluster": {"vars": shared, "hosts": hosts}}}}
     text = "# The effective inventory: written by redis-gauntlet, the addresses are real.\n"
     text += yaml.safe_dump(document, sort_keys=False)
@@ -55,6 +48,18 @@ def write_inventory(inventory: Inventory, path: Path) -> None:
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def _written_login(node: Node) -> dict[str, Any]:
+    """Return all that a login has, also what is empty: no environment is to stand in for it."""
+    tls = node.tls or Tls()
+    files = zip(("ca", "cert", "key"), (tls.ca_file, tls.cert_file, tls.key_file), strict=True)
+    return {
+        "redis_user": node.user,
+        "redis_password": node.password,
+        "redis_tls": node.tls is not None,
+        **{f"redis_tls_{each}_file": file for each, file in files if file},
+    }
 
 
 def _written_node(node: Node) -> dict[str, Any]:

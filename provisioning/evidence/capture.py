@@ -29,7 +29,8 @@ class Evidence:
 
     ``taken_at`` is ISO 8601 UTC, ``duration`` how long the look took in seconds. ``reachable_ports`` is
     what the looking process itself could reach (``ip:port`` to yes or no), None unless it was declared a
-    vantage point.
+    vantage point. ``earlier`` is what was seen of the same cluster at some earlier time, for what only
+    a comparison shows; it is not written to a capture.
     """
 
     nodes: tuple[NodeEvidence, ...]
@@ -38,6 +39,7 @@ class Evidence:
     taken_at: str = ""
     duration: float = 0.0
     reachable_ports: Mapping[str, bool] | None = field(default=None)
+    earlier: Evidence | None = field(default=None, repr=False)
 
     @classmethod
     def of_listings(cls, listings: Iterable[tuple[str, str]], taken_at: str = "") -> Self:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from provisioning.errors import NodeUnreachable
 from provisioning.evidence.capture import Evidence
+from provisioning.evidence.collect import REST_SECONDS
 from provisioning.evidence.node import NodeEvidence
 from provisioning.evidence.probe_result import ProbeResult
 from provisioning.evidence.redirect import parse_redirect
+from provisioning.evidence.side_by_side import side_by_side
 from provisioning.inventory import Inventory, Node
 from provisioning.resp import Connection, Refused
 from provisioning.slots import key_in_slot
@@ -24,8 +26,11 @@ TTL_SECONDS = 60
 MOST_HOPS = 5
 """Redirects followed for one command: a stable cluster needs one, a migration two."""
 
-COMMAND_SECONDS = 1.0
-"""How long one probe command may take."""
+COMMAND_SECONDS = 3.0
+"""How long one probe command may take; a healthy node answers within milliseconds, one on a starved machine later."""
+
+SILENT_SECONDS = 1.0
+"""The same where the node was silent already when it was looked at."""
 
 _Address = tuple[str, int]
 
@@ -39,14 +44,31 @@ def probed(inventory: Inventory, evidence: Evidence, run: str) -> Evidence:
     slots = [shard.master.slots[0].first for shard in inventory.shards if shard.master.slots]
     outside = {(node.announced, node.port): node.outside for node in inventory.nodes}
     nodes = {node.full_name: node for node in inventory.nodes}
+    silent = frozenset(nodes[seen.name].outside for seen in evidence.nodes if seen.unreachable and seen.name in nodes)
 
     def probe(seen: NodeEvidence) -> NodeEvidence:
         if seen.unreachable or seen.name not in nodes:
             return seen
-        return replace(seen, probes=_Probe(nodes[seen.name], outside, run).of(slots))
+        return replace(seen, probes=_Probe(nodes[seen.name], outside, silent, run).of(slots))
 
-    with ThreadPoolExecutor(max(1, len(evidence.nodes))) as pool:
-        return replace(evidence, nodes=tuple(pool.map(probe, evidence.nodes)))
+    done = side_by_side({seen.name: partial(probe, seen) for seen in evidence.nodes}, REST_SECONDS)
+    return replace(evidence, nodes=tuple(done[seen.name] or _late(seen) for seen in evidence.nodes))
+
+
+def with_probes(evidence: Evidence, probes: Evidence) -> Evidence:
+    """Return the evidence with the probes, or the reason why there are none, of the other one."""
+    taken = {node.name: node for node in probes.nodes}
+    return replace(evidence, nodes=tuple(_with_probes(node, taken[node.name]) for node in evidence.nodes))
+
+
+def _with_probes(node: NodeEvidence, taken: NodeEvidence) -> NodeEvidence:
+    why = {"probes": taken.not_collected["probes"]} if "probes" in taken.not_collected else {}
+    return replace(node, probes=taken.probes, not_collected={**node.not_collected, **why})
+
+
+def _late(seen: NodeEvidence) -> NodeEvidence:
+    why = f"the probes through it did not end within {REST_SECONDS:.0f} s"
+    return replace(seen, not_collected={**seen.not_collected, "probes": why})
 
 
 @dataclass(frozen=True)
@@ -57,14 +79,19 @@ class _Sent:
     trouble: str = ""
     hops: tuple[str, ...] = ()
     loop: bool = False
+    unsure: bool = False
+    """No answer came: it may yet be carried out."""
 
 
 class _Probe:
     """All probes through one entry node, on connections of their own."""
 
-    def __init__(self, entry: Node, outside: Mapping[_Address, _Address], run: str) -> None:
+    def __init__(
+        self, entry: Node, outside: Mapping[_Address, _Address], silent: Collection[_Address], run: str
+    ) -> None:
         self._entry = entry
         self._outside = outside
+        self._doubtful = silent
         self._run = run
         self._links: dict[_Address, Connection] = {}
         self._silent: dict[_Address, str] = {}
@@ -81,12 +108,12 @@ class _Probe:
         key = key_in_slot(slot, f"{PREFIX}{self._run}:{self._entry.announced}:{self._entry.port}:")
         wrote = self._sent("SET", key, "1", "EX", TTL_SECONDS)
         if wrote.trouble:
-            return ProbeResult(wrote.trouble, "", wrote.hops, wrote.loop)
+            return ProbeResult(wrote.trouble, "", wrote.hops, wrote.loop, left=wrote.unsure)
         read = self._sent("GET", key)
         wrong = "" if read.trouble or read.answer == "1" else "the value that was just written is not there"
         gone = self._sent("DEL", key)
         left = bool(gone.trouble) or self._sent("EXISTS", key).answer != 0
-        return ProbeResult("", read.trouble or wrong, wrote.hops, read.loop, left)
+        return ProbeResult("", read.trouble or wrong, read.hops if read.trouble else wrote.hops, read.loop, left)
 
     def _sent(self, *words: str | int) -> _Sent:
         """Send the command once to the entry node, and once more wherever it is redirected to."""
@@ -97,7 +124,7 @@ class _Probe:
             try:
                 answer = self._answer(address, [("ASKING",), words] if asking else [words])
             except NodeUnreachable as problem:
-                return _Sent(trouble=f"{address[0]}:{address[1]}: {problem.observed}", hops=tuple(hops))
+                return _Sent(trouble=f"{address[0]}:{address[1]}: {problem.observed}", hops=tuple(hops), unsure=True)
             redirect = parse_redirect(str(answer)) if isinstance(answer, Refused) else None
             if redirect is None:
                 refused = str(answer) if isinstance(answer, Refused) else ""
@@ -116,9 +143,9 @@ class _Probe:
         if address in self._silent:
             raise NodeUnreachable("not asked again", observed=self._silent[address])
         entry = self._entry
+        patience = SILENT_SECONDS if address in self._doubtful else COMMAND_SECONDS
         link = self._links.setdefault(
-            address,
-            Connection(address, user=entry.user, password=entry.password, tls=entry.tls, deadline=COMMAND_SECONDS),
+            address, Connection(address, user=entry.user, password=entry.password, tls=entry.tls, deadline=patience)
         )
         try:
             return link.calls(commands, raise_refusals=False)[-1]

@@ -5,26 +5,44 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
-from provisioning.errors import NodeUnreachable
+from provisioning.errors import NodeUnreachable, WaitTimeout
 from provisioning.evidence.capture import Evidence
-from provisioning.evidence.info import mask_secrets, masked_acl, parse_info, parse_subfields
+from provisioning.evidence.info import mask_secrets, masked_acl, parse_info
+from provisioning.evidence.key_count import with_key_counts
 from provisioning.evidence.node import NodeEvidence
+from provisioning.evidence.replication import parse_replication
 from provisioning.evidence.rows import pairs, plain
+from provisioning.evidence.side_by_side import side_by_side
 from provisioning.inventory import Inventory, Node
 from provisioning.resp import Connection, Refused
-from provisioning.slots import SLOTS, key_in_slot
+from provisioning.slots import key_in_slot
+from provisioning.waiting import wait_until
 
 LOOK_SECONDS = 5.0
 """How long a node may take for all its answers. A healthy one takes milliseconds."""
 
+SLACK_SECONDS = 0.5
+"""What is allowed beyond a deadline before a node counts as one that gave no answer: a name that nobody resolves
+and a second address of the same name know no deadline."""
+
 MORE_SECONDS = 3.0
-"""The same for what is asked once all have answered. With LOOK_SECONDS and the hosts' SCRIPT_SECONDS, which run
-beside it, a whole look stays under 15 s."""
+"""How long one answer of what is asked once all have answered may take."""
+
+REST_SECONDS = 8.0
+"""How long all of that may take, of nodes and hosts. With LOOK_SECONDS a whole look stays under 15 s."""
+
+LAG_SECONDS = 1.0
+"""How long a replica has to read what its master had written at the first sample: one that writes at full speed on
+a busy machine is a moment ahead of its replicas at any time."""
+
+GREETING_SECONDS = 1.0
+"""How long a node that was silent for LOOK_SECONDS has to answer whoever does not log in."""
 
 DANGEROUS = ("FLUSHALL", "CONFIG", "DEBUG", "SHUTDOWN")
 """Commands that end a cluster's data, its configuration or itself: nobody unknown may send them."""
@@ -63,7 +81,8 @@ def require_answers(inventory: Inventory, deadline: float = LOOK_SECONDS) -> Non
             f"no node of {inventory.source or inventory.name} lets us in: nothing can be judged",
             expected=f"an answer from one of {len(seen.nodes)} nodes within {deadline:.0f} s",
             observed="; ".join(sorted({node.unreachable or node.not_collected["time"] for node in seen.nodes}))[:300],
-            advice="correct addresses and redis_password in the inventory (or REDIS_GAUNTLET_PASSWORD)",
+            advice="correct addresses, redis_user, redis_password and redis_tls_* in the inventory, or set "
+            "REDIS_GAUNTLET_USER, _PASSWORD and _TLS_*",
         )
 
 
@@ -100,25 +119,37 @@ def first_look(
     asked = list(inventory.nodes if nodes is None else nodes)
     slots = [shard.master.slots[0].first for shard in inventory.shards if shard.master.slots] if redirects else []
     salt = secrets.token_bytes(16)
-    with ThreadPoolExecutor(max(1, len(asked))) as pool:
-        seen = tuple(pool.map(lambda node: _ask(node, questions, slots, salt, deadline), asked))
+    jobs = {node.full_name: partial(_ask, node, questions, slots, salt, deadline) for node in asked}
+    done = side_by_side(jobs, deadline + SLACK_SECONDS)
+    late = f"no answer within {deadline:.0f} s"
+    seen = tuple(
+        done[node.full_name] or NodeEvidence(node.full_name, node.address, node.host, unreachable=late)
+        for node in asked
+    )
     return Evidence(seen, wanted=inventory, taken_at=datetime.now(UTC).isoformat(timespec="milliseconds"))
 
 
 def ask_more(inventory: Inventory, evidence: Evidence, deadline: float = MORE_SECONDS) -> Evidence:
     """Return the evidence with what can only be asked once all nodes have answered.
 
-    Replication again: what a replica still lacks then of what its master had before, it lags behind.
+    Replication again: what a replica still lacks LAG_SECONDS later of what its master had, it lags behind.
     The number of keys in the slots that a node has no business with. And an answer without a login.
     """
     nodes = {node.full_name: node for node in inventory.nodes}
 
     def more(first: NodeEvidence) -> NodeEvidence:
         node = nodes[first.name]
-        return _without_login(node, _ask_again(node, first, deadline), deadline)
+        patience = min(deadline, GREETING_SECONDS) if first.unreachable else deadline
+        return _without_login(node, _ask_again(node, first, _written(evidence, first), deadline), patience)
 
-    with ThreadPoolExecutor(max(1, len(evidence.nodes))) as pool:
-        return replace(evidence, nodes=tuple(pool.map(more, evidence.nodes)))
+    done = side_by_side({first.name: partial(more, first) for first in evidence.nodes}, REST_SECONDS)
+    return replace(evidence, nodes=tuple(done[first.name] or _late(first) for first in evidence.nodes))
+
+
+def _late(first: NodeEvidence) -> NodeEvidence:
+    """Return the evidence of a node that answered once, and then not in time."""
+    missing = dict.fromkeys(("second_info", "stray_keys", "anonymous"), f"no answer within {REST_SECONDS:.0f} s")
+    return replace(first, not_collected={**missing, **first.not_collected})
 
 
 def _ask(
@@ -131,9 +162,9 @@ def _ask(
         try:
             asked = time.time()
             raw = link.calls(commands, raise_refusals=False)
-            middle = (asked + time.time()) / 2
+            answered = time.time()
         except (NodeUnreachable, Refused) as problem:
-            why = problem.observed if isinstance(problem, NodeUnreachable) else str(problem)
+            why = problem.observed if isinstance(problem, NodeUnreachable) else str(problem).partition(". ")[0]
             return NodeEvidence(node.full_name, node.address, node.host, unreachable=why or str(problem))
     for field, answer in zip(questions, raw, strict=False):
         if isinstance(answer, Refused):
@@ -151,44 +182,52 @@ def _ask(
         node.host,
         **answers,
         moved=moved if slots else None,
-        asked_at=middle,
+        asked_at=(asked + answered) / 2,
+        answered_in=answered - asked,
         loading=any("LOADING" in why for why in missing.values()),
         not_collected=missing,
     )
 
 
-def _ask_again(node: Node, first: NodeEvidence, deadline: float) -> NodeEvidence:
+def _written(evidence: Evidence, node: NodeEvidence) -> int:
+    """Return the offset that this node, if it is a replica whose link is up, has to reach; else -1."""
+    own = node.view.myself if node.view else None
+    master = evidence.of_entry(own.master_id) if own else None
+    if node.replication is None or not node.replication.link_up or master is None or master.replication is None:
+        return -1
+    return master.replication.offset
+
+
+def _second_sample(link: Connection, written: int) -> list[Any]:
+    """Return INFO replication and TIME, asked until the offset is reached, for LAG_SECONDS."""
+    answers: list[Any] = []
+
+    def caught_up() -> bool:
+        answers[:] = link.calls([("INFO", "replication"), ("TIME",)], raise_refusals=False)
+        return parse_replication(parse_info(str(answers[0]))).offset >= written
+
+    with suppress(WaitTimeout):
+        wait_until(caught_up, "what the master had written", LAG_SECONDS)
+    return answers
+
+
+def _ask_again(node: Node, first: NodeEvidence, written: int, deadline: float) -> NodeEvidence:
     if first.info is None:
         return first
     with Connection.to(node, deadline=deadline, read_only=True) as link:
         try:
-            again = parse_info(str(link.call("INFO", "replication")))
-            first = replace(first, second_info=again)
+            again, moment = _second_sample(link, written)
         except (NodeUnreachable, Refused) as problem:
             return replace(first, not_collected={**first.not_collected, "second_info": str(problem)})
-        foreign = _foreign_slots(first)
+        if isinstance(again, Refused):
+            first = replace(first, not_collected={**first.not_collected, "second_info": str(again)})
+        else:
+            later = None if isinstance(moment, Refused) else float(_read("time", moment, b""))
+            first = replace(first, second_info=parse_info(str(again)), second_time=later)
         try:
-            counted = link.calls([("CLUSTER", "COUNTKEYSINSLOT", slot) for slot in foreign]) if foreign else []
+            return with_key_counts(link, first)
         except (NodeUnreachable, Refused) as problem:
             return replace(first, not_collected={**first.not_collected, "stray_keys": str(problem)})
-        stray = {slot: int(count) for slot, count in zip(foreign, counted, strict=True) if int(count)}
-        return replace(first, stray_keys=stray)
-
-
-def _foreign_slots(node: NodeEvidence) -> list[int]:
-    """Return the slots whose keys the node has no business with, empty where it has no key at all.
-
-    Its own are those of its master; a slot that it imports may have keys already.
-    """
-    own = node.view.myself if node.view else None
-    keys = parse_subfields((node.info or {}).get("db0", "")).get("keys", "0")
-    if node.view is None or own is None or keys == "0":
-        return []
-    leader = node.view.entry(own.master_id) if own.is_replica else own
-    open_here = {slot for slot, _ in (*own.importing, *(leader.importing if leader else ()))}
-    business = [*own.slots, *(leader.slots if leader else ())]
-    mine = {slot for each in business for slot in each} | open_here
-    return [slot for slot in range(SLOTS) if slot not in mine]
 
 
 def _without_login(node: Node, seen: NodeEvidence, deadline: float) -> NodeEvidence:
@@ -197,6 +236,8 @@ def _without_login(node: Node, seen: NodeEvidence, deadline: float) -> NodeEvide
     with stranger as link:
         try:
             answers = link.calls(WITHOUT_LOGIN, raise_refusals=False)
+        except Refused as refusal:  # for whoever is not let in at all
+            answers = [refusal] * len(WITHOUT_LOGIN)
         except NodeUnreachable as problem:
             if seen.unreachable:
                 return seen
@@ -215,7 +256,7 @@ def _read(field: str, answer: Any, salt: bytes) -> Any:
         case "config":
             return mask_secrets({name: str(value) for name, value in pairs(plain(answer)).items()}, salt)
         case "acl":
-            return masked_acl(map(str, plain(answer)))
+            return masked_acl(map(str, plain(answer)), salt)
         case "commands":
             return {name: bool(found) for name, found in zip(DANGEROUS, answer, strict=True)}
         case "time":

@@ -8,13 +8,16 @@ import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from provisioning.evidence.container import ContainerEvidence
+from provisioning.evidence.container import AOF_CUT, ContainerEvidence, aof_cut_in
 from provisioning.evidence.host import HostEvidence
 from provisioning.evidence.info import SECRET_SETTINGS
 from provisioning.inventory import Host, Node
 
 CONNECT_SECONDS = 2
 """How long one TCP connect may take; on a LAN it takes under a millisecond."""
+
+START_LINES = 500
+"""How much of a container's log is read for what the server said when it started."""
 
 AS_WANTED = "(the inventory's)"
 NOT_AS_WANTED = "(another than the inventory's)"
@@ -54,7 +57,10 @@ def look_script(host: Host, targets: Iterable[tuple[str, int]], *, remote: bool)
     names = " ".join(shlex.quote(node.container or node.name) for node in host.nodes)
     inspect = (
         "for each in " + names + "; do docker inspect --type container --format '{{json .}}' $each 2>/dev/null"
-        ' | sed "s|^|container $each |"; done'
+        ' | sed "s|^|container $each |"; '
+        "began=$(docker inspect --type container --format '{{.State.StartedAt}}' $each 2>/dev/null) && "
+        f'timeout {CONNECT_SECONDS} docker logs --since "$began" $each 2>&1 | head -n {START_LINES} '
+        f"| grep -m 1 '{AOF_CUT}' | sed \"s|^|aofcut $each |\"; done"
     )
     return "\n".join(
         [
@@ -152,7 +158,7 @@ def _engine(said: Mapping[str, str]) -> dict[str, str]:
     return {
         "running": "yes" if version else "no",
         "version": version,
-        "enabled": "yes" if enabled == "enabled" else "no" if enabled else "",
+        "enabled": {"enabled": "yes", "disabled": "no", "masked": "no"}.get(enabled, ""),
     }
 
 
@@ -166,11 +172,12 @@ def _kernel(said: Mapping[str, Sequence[str]]) -> dict[str, str]:
 
 def _containers(host: Host, said: Mapping[str, Sequence[str]]) -> dict[str, ContainerEvidence]:
     inspected: dict[str, Any] = {}
+    cut = {name: aof_cut_in(line) for name, _, line in (each.partition(" ") for each in said.get("aofcut", []))}
     for line in said.get("container", []):
         name, _, text = line.partition(" ")
         inspected[name] = json.loads(text)
     return {
-        node.full_name: ContainerEvidence.of_inspect(name, inspected[name])
+        node.full_name: ContainerEvidence.of_inspect(name, inspected[name], aof_cut=cut.get(name, ""))
         if (name := node.container or node.name) in inspected
         else ContainerEvidence(name, "absent")
         for node in host.nodes

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import shlex
 import socket
+import subprocess
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from datetime import datetime
 from functools import partial
 from typing import Any, Protocol
 
 import docker.errors
+import requests
 
-from provisioning.errors import GauntletError
+from provisioning.errors import GauntletError, SimulationError
 from provisioning.evidence.capture import Evidence
-from provisioning.evidence.client_probe import probed
-from provisioning.evidence.collect import ask_more, first_look
-from provisioning.evidence.container import ContainerEvidence
+from provisioning.evidence.client_probe import probed, with_probes
+from provisioning.evidence.collect import REST_SECONDS, ask_more, first_look
+from provisioning.evidence.container import ContainerEvidence, aof_cut_in
 from provisioning.evidence.host import HostEvidence
 from provisioning.evidence.host_script import CONNECT_SECONDS, look_script, read_look
 from provisioning.evidence.redirect import parse_redirect
@@ -29,11 +30,17 @@ from provisioning.simulation import Simulation
 SCRIPT_SECONDS = 6
 """How long everything on one host may take: the connects run side by side."""
 
-HOST_SECONDS = 8.0
+HOST_SECONDS = SCRIPT_SECONDS + 1.0
 """The same with the way to the host: after that it counts as one that gave no answer."""
+
+START_SECONDS = 60
+"""How much of a container's log is read for what the server said when it started."""
 
 OF_SCRIPT = ("reachable_ports", "listening", "processes", "directives", "open_files")
 """Fields that are missing where the script could not be run."""
+
+OF_HOST = (*OF_SCRIPT, "containers")
+"""Fields that are missing where the host, or the engine that it runs on, gave no answer."""
 
 
 class HostAccess(Protocol):
@@ -66,11 +73,10 @@ def look_everywhere(
         jobs["hosts"] = lambda: look_at_hosts(inventory, _dialled(inventory, evidence), simulation, accesses or {})
     if from_here:
         jobs["here"] = lambda: _reached(_dialled(inventory, evidence))
-    done = side_by_side(jobs, HOST_SECONDS + 1)
+    done = side_by_side(jobs, REST_SECONDS + 1)  # each of them ends, with whatever it has, by itself
     seen = done["more"] or evidence
     if done.get("probes"):
-        by_name = {node.name: node.probes for node in done["probes"].nodes}
-        seen = replace(seen, nodes=tuple(replace(node, probes=by_name[node.name]) for node in seen.nodes))
+        seen = with_probes(seen, done["probes"])
     return replace(
         seen,
         hosts=done.get("hosts") or (),
@@ -102,8 +108,8 @@ def look_at_hosts(
         for host in inventory.hosts
         if simulation is not None or host.name in accesses
     }
-    done = side_by_side(jobs, HOST_SECONDS)
-    silent = dict.fromkeys((*OF_SCRIPT, "containers"), f"no answer from the host within {HOST_SECONDS:.0f} s")
+    done = side_by_side(jobs, REST_SECONDS)
+    silent = dict.fromkeys(OF_HOST, f"no answer from the host within {REST_SECONDS:.0f} s")
     return tuple(done[name] or HostEvidence(name, not_collected=silent) for name in jobs)
 
 
@@ -120,8 +126,8 @@ def _dialled(inventory: Inventory, evidence: Evidence) -> list[tuple[str, int]]:
 
 def _reached(targets: Sequence[tuple[str, int]]) -> dict[str, bool]:
     """Return which addresses this process reaches."""
-    with ThreadPoolExecutor(max(1, len(targets))) as pool:
-        return {f"{ip}:{port}": open_ for (ip, port), open_ in zip(targets, pool.map(_connects, targets), strict=True)}
+    done = side_by_side({f"{ip}:{port}": partial(_connects, (ip, port)) for ip, port in targets}, REST_SECONDS)
+    return {address: bool(reached) for address, reached in done.items()}
 
 
 def _connects(address: tuple[str, int]) -> bool:
@@ -140,17 +146,41 @@ def _others(host: Host, targets: Iterable[tuple[str, int]]) -> list[tuple[str, i
 def _look(simulation: Simulation, host: Host, targets: Iterable[tuple[str, int]]) -> HostEvidence:
     engine = _Engine(simulation)
     container = simulation.hosts[host.name].name
-    of_engine = {node.full_name: engine.container(node.container) for node in host.nodes}
-    networks = engine.networks(container)
-    script = shlex.quote(look_script(host, _others(host, targets), remote=False))
-    ended = simulation.hosts[host.name].testinfra.run(f"timeout {SCRIPT_SECONDS} bash -c {script}")
-    if ended.rc != 0:
-        why = f"the command on the host ended with {ended.rc}: {ended.stderr.strip() or 'no message'}"
-        return HostEvidence(
-            host.name, containers=of_engine, facts={"networks": networks}, not_collected=dict.fromkeys(OF_SCRIPT, why)
-        )
-    seen = read_look(host, ended.stdout, remote=False)
+    try:
+        of_engine = {node.full_name: engine.container(node.container) for node in host.nodes}
+        networks = engine.networks(container)
+    except (docker.errors.DockerException, requests.RequestException) as problem:
+        why = f"the engine: {problem}"
+        return HostEvidence(host.name, not_collected=dict.fromkeys(OF_HOST, why))
+    script = look_script(host, _others(host, targets), remote=False)
+    try:
+        seen = read_look(host, _run_inside(container, script), remote=False)
+    except SimulationError as problem:
+        missing = dict.fromkeys(OF_SCRIPT, problem.observed)
+        return HostEvidence(host.name, containers=of_engine, facts={"networks": networks}, not_collected=missing)
     return replace(seen, containers=of_engine, facts={**seen.facts, "networks": networks})
+
+
+def _run_inside(container: str, script: str) -> str:
+    """Return what the script prints in that container. Raises SimulationError.
+
+    Not by testinfra, whose ``docker exec`` has no end where the container is paused in the middle.
+    """
+    command = ["docker", "exec", container, "timeout", str(SCRIPT_SECONDS), "bash", "-c", script]
+    try:
+        ended = subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, timeout=HOST_SECONDS, check=False
+        )
+    except subprocess.TimeoutExpired:
+        raise SimulationError(
+            "a host gives no answer", observed=f"no answer from the host within {HOST_SECONDS:.0f} s"
+        ) from None
+    if ended.returncode:
+        said = ended.stderr.decode("utf-8", "replace").strip() or "no message"
+        raise SimulationError(
+            "a host cannot be looked at", observed=f"the command on the host ended with {ended.returncode}: {said}"
+        )
+    return ended.stdout.decode("utf-8", "replace")
 
 
 def _look_remote(host: Host, access: HostAccess, targets: Iterable[tuple[str, int]]) -> HostEvidence:
@@ -177,7 +207,17 @@ class _Engine:
             found = self._api.inspect_container(name)
         except docker.errors.NotFound:
             return ContainerEvidence(name, "absent", host_has_engine=False)
-        return ContainerEvidence.of_inspect(name, found, host_has_engine=False)
+        cut = aof_cut_in(self._start_log(name, str(found["State"]["StartedAt"])))
+        return ContainerEvidence.of_inspect(name, found, aof_cut=cut, host_has_engine=False)
+
+    def _start_log(self, name: str, started: str) -> str:
+        """Return what the container logged when it was started last (that moment as the engine gives it, in UTC)."""
+        began = int(datetime.fromisoformat(f"{started[:19]}+00:00").timestamp())
+        try:
+            log: bytes = self._api.logs(name, since=began, until=began + START_SECONDS)
+        except docker.errors.APIError:  # a log driver that cannot be read
+            return ""
+        return log.decode("utf-8", "replace")
 
     def networks(self, name: str) -> dict[str, str]:
         """Return the container's address on each of its networks, empty where it does not run."""

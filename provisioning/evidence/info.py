@@ -32,13 +32,20 @@ def mask_secrets(config: Mapping[str, str], salt: bytes) -> dict[str, str]:
     one look; ``salt`` must be random for each look and must not be kept.
     """
     return {
-        key: f"masked:{hmac.new(salt, value.encode(), hashlib.sha256).hexdigest()[:8]}"
+        key: f"masked:{_mask(hashlib.sha256(value.encode()).hexdigest(), salt)}"
         if value and key in SECRET_SETTINGS
         else value
         for key, value in config.items()
     }
 
 
-def masked_acl(users: Iterable[str]) -> tuple[str, ...]:
-    """Return ACL LIST's lines without the hashes of passwords: of ``#<hash>`` the ``#`` is left."""
-    return tuple(re.sub(r"#[0-9a-fA-F]+", "#", user) for user in users)
+def masked_acl(users: Iterable[str], salt: bytes) -> tuple[str, ...]:
+    """Return ACL LIST's lines with the hashes of passwords replaced, as ``mask_secrets`` replaces the passwords.
+
+    ``#1a2b3c4d`` of a user and ``masked:1a2b3c4d`` of a setting are the same password.
+    """
+    return tuple(re.sub(r"#([0-9a-f]{64})\b", lambda found: f"#{_mask(found[1], salt)}", user) for user in users)
+
+
+def _mask(digest: str, salt: bytes) -> str:
+    return hmac.new(salt, digest.encode(), hashlib.sha256).hexdigest()[:8]

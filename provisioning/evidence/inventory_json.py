@@ -19,6 +19,8 @@ def inventory_to_dict(inventory: Inventory) -> dict[str, Any]:
         "settings": {key: value for key, value in inventory.settings.items() if key not in SECRET_SETTINGS},
         "simulation": inventory.simulation,
         "source": inventory.source,
+        "application_user": inventory.application_user,
+        "image": inventory.image,
         "hosts": [
             {
                 "name": host.name,
@@ -52,6 +54,8 @@ def inventory_from_dict(values: Mapping[str, Any]) -> Inventory:
         dict(values.get("settings", {})),
         values.get("simulation", ""),
         values.get("source", ""),
+        values.get("application_user", ""),
+        values.get("image", ""),
     )
 
 

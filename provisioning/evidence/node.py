@@ -21,12 +21,14 @@ class NodeEvidence:
     ``name`` is the inventory's full name, or the address where there is no inventory; ``host`` the
     inventory's host name, or empty. ``second_info`` is INFO replication asked again some time later,
     for what only two samples can show. ``time`` is the node's TIME in Unix seconds and ``asked_at``
-    the asker's clock, in Unix seconds, at the middle of that call. ``moved`` holds the raw redirect
-    by slot, and ``loading`` is true where it answered only LOADING.
+    the asker's clock, in Unix seconds, at the middle of that call, which took ``answered_in`` seconds;
+    ``second_time`` is its TIME at the second sample. ``moved`` holds the raw redirect by slot, and
+    ``loading`` is true where it answered only LOADING.
 
     ``acl`` is ACL LIST, password hashes left out; ``commands`` says of each of the dangerous ones whether
     the server knows it under its own name; ``stray_keys`` has the number of keys by slot, of slots that
-    neither the node nor its master owns; ``anonymous`` what is answered to whoever does not log in,
+    neither the node nor its master owns, and ``occupied_slots`` how many of a master's own slots hold
+    a key (both are counted together); ``anonymous`` what is answered to whoever does not log in,
     by command; ``probes`` by slot what became of a write and a read-back through this node.
 
     ``unreachable`` says why it did not answer at all (empty where it did). ``not_collected`` maps the
@@ -49,10 +51,13 @@ class NodeEvidence:
     acl: tuple[str, ...] | None = None
     commands: Mapping[str, bool] | None = None
     stray_keys: Mapping[int, int] | None = None
+    occupied_slots: int | None = None
     anonymous: Mapping[str, str] | None = None
     probes: Mapping[int, ProbeResult] | None = None
     time: float | None = None
     asked_at: float | None = None
+    answered_in: float = 0.0
+    second_time: float | None = None
     loading: bool = False
     unreachable: str = ""
     facts: Mapping[str, Any] = field(default_factory=dict)
@@ -117,7 +122,7 @@ class NodeEvidence:
 
 _KEPT = (
     *("cluster_nodes", "cluster_info", "info", "second_info", "config"),
-    *("moved", "acl", "commands", "stray_keys", "anonymous", "probes"),
+    *("moved", "acl", "commands", "stray_keys", "occupied_slots", "anonymous", "probes"),
 )
 """Fields that are no less an answer when they are empty."""
 

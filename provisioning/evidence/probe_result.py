@@ -13,7 +13,7 @@ class ProbeResult:
 
     ``hops`` are the addresses that the redirects named, in their order, the entry node left out;
     ``loop`` is true where they led to an address again. ``left`` is true where the key could not be
-    removed: it goes by itself when its TTL ends.
+    removed, or no answer said whether it was written: it goes by itself when its TTL ends.
     """
 
     write: str = ""

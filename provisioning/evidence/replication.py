@@ -30,7 +30,8 @@ class Replication:
 
     ``offset`` is the master's own offset on a master and the replica's processed offset on a replica,
     in bytes; -1 where INFO does not have it. ``last_io_seconds`` and ``link_down_seconds`` are -1 where
-    INFO has -1 (never) or nothing. ``link_up`` is None on a master.
+    INFO has -1 (never) or nothing. ``link_up`` is None on a master. ``good_replicas`` are those that count
+    for min-replicas-to-write, -1 where that is not set.
     """
 
     role: Literal["master", "replica", ""]
@@ -43,6 +44,7 @@ class Replication:
     link_down_seconds: int = -1
     read_only: bool = True
     replicas: tuple[ReplicaLink, ...] = ()
+    good_replicas: int = -1
 
 
 def parse_replication(info: Mapping[str, str]) -> Replication:
@@ -57,7 +59,7 @@ def parse_replication(info: Mapping[str, str]) -> Replication:
             link_up=info.get("master_link_status") == "up",
             syncing=info.get("master_sync_in_progress") == "1",
             last_io_seconds=_number(info.get("master_last_io_seconds_ago")),
-            link_down_seconds=_number(info.get("master_link_down_since_seconds")),
+            link_down_seconds=_link_down(info),
             read_only=info.get("slave_read_only", "1") == "1",
         )
     if role != "master":
@@ -68,6 +70,7 @@ def parse_replication(info: Mapping[str, str]) -> Replication:
     return Replication(
         "master",
         offset=_number(info.get("master_repl_offset")),
+        good_replicas=_number(info.get("min_slaves_good_slaves")),
         replicas=tuple(
             ReplicaLink(
                 each.get("ip", ""),
@@ -79,6 +82,15 @@ def parse_replication(info: Mapping[str, str]) -> Replication:
             for each in listed
         ),
     )
+
+
+_SINCE_1970 = 1_000_000_000
+
+
+def _link_down(info: Mapping[str, str]) -> int:
+    """Return for how long the link has been down; never up is -1, which servers before 6.2 count from 1970."""
+    seconds = _number(info.get("master_link_down_since_seconds"))
+    return -1 if seconds > _SINCE_1970 else seconds
 
 
 def _number(text: str | None) -> int:

@@ -4,7 +4,7 @@ FROM ${BASE}
 COPY host-packages.txt /tmp/
 RUN apt-get update \
  && DEBIAN_FRONTEND=noninteractive xargs apt-get install -y --no-install-recommends < /tmp/host-packages.txt \
- && rm -rf /var/lib/apt/lists/* /var/cache/apt/* /tmp/host-packages.txt
+ && rm -rf /var/lib/apt/lists/* /var/cache/apt/* /tmp/host-packages.txt /etc/ssh/ssh_host_*
 ENV LANG=C.UTF-8 TZ=UTC
 LABEL redis-gauntlet=image
 CMD ["sleep", "infinity"]

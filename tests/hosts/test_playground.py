@@ -10,18 +10,15 @@ import pytest
 
 from fixtures.session import Session
 from provisioning.ansible_inventory import read_inventory
-from provisioning.cluster import Cluster
+from provisioning.cluster import REJOIN_SECONDS, Cluster
 from provisioning.inventory import Inventory
-from provisioning.resp import READING, SUBCOMMANDS
+from tests.commandstats import PROBES, asked, changing
 from tests.hosts.subrun import Subrun, left
 
 pytestmark = pytest.mark.destructive
 
 ONE_SUBNET = "10.214.77.0/24"
 """A pool in which one network has room; a simulation needs one more than it has hosts."""
-
-SERVERS_OWN = frozenset({"AUTH", "CLIENT", "HELLO", "REPLCONF"})
-"""What replication and client libraries send by themselves."""
 
 
 @pytest.fixture
@@ -32,7 +29,7 @@ def name(gauntlet: Session) -> str:
 
 @pytest.mark.slow
 def test_a_playground_from_up_to_down(gauntlet: Session, name: str, tmp_path: Path) -> None:
-    """Four hosts and shards are built, shown, asked, and judged by reading alone; nothing of them stays."""
+    """Four hosts and shards are built, shown, asked, and judged with nothing written but probe keys; nothing stays."""
     state, file = tmp_path / "state", tmp_path / "out.yaml"
     sizes = ("--hosts", "4", "--shards", "4", "--replicas", "1")
     up = ended(0, state, "up", *sizes, "--name", name, "--inventory-out", str(file))
@@ -51,11 +48,13 @@ def test_a_playground_from_up_to_down(gauntlet: Session, name: str, tmp_path: Pa
     assert ended(1, state, "cli", "--name", name, rows[0]["node"], "GET").startswith("(error) ERR wrong number")
 
     cluster = Cluster(inventory)
-    before = commands_of(cluster)
+    before = asked(cluster)
     with Subrun(state, "--inventory", str(file), "-m", "not destructive", "tests/topology") as judged:
         assert judged.wait_exit() == 0, judged.output
-    assert {cluster.call(node, "DBSIZE") for node in inventory.nodes} == {0}
-    assert not {each for each, count in commands_of(cluster).items() if count != before.get(each) and changes(each)}
+    cluster.wait_for(
+        lambda: {cluster.call(node, "DBSIZE") for node in inventory.nodes} == {0}, "no key is left", REJOIN_SECONDS
+    )
+    assert changing(cluster, before) == PROBES
 
     ended(0, state, "down", "--name", name)
     assert left(gauntlet.engine, state) == 0
@@ -95,23 +94,3 @@ def check_status(rows: list[dict[str, object]], inventory: Inventory) -> None:
         assert set(str(row["node_id"])) <= set("0123456789abcdef")
         assert row["shard"] == (node.replica_of or node.full_name)
     assert len({row["node_id"] for row in rows}) == len(rows)
-
-
-def commands_of(cluster: Cluster) -> Mapping[str, int]:
-    """Return how often each node was asked each command (``cluster|nodes``), also where it refused."""
-    found: dict[str, int] = {}
-    for node in cluster.inventory.nodes:
-        for line in str(cluster.call(node, "INFO", "commandstats")).splitlines():
-            command, _, figures = line.removeprefix("cmdstat_").partition(":")
-            values = dict(each.split("=") for each in figures.split(",") if "=" in each)
-            calls = sum(int(values.get(each, 0)) for each in ("calls", "rejected_calls"))
-            found[f"{node.full_name} {command}"] = calls
-    return found
-
-
-def changes(asked: str) -> bool:
-    """True for a command that may change something; servers before 7.0 do not count CLUSTER's subcommands apart."""
-    command, _, second = asked.rpartition(" ")[2].upper().partition("|")
-    if command in SUBCOMMANDS:
-        return bool(second) and second not in SUBCOMMANDS[command] and command not in SERVERS_OWN
-    return command not in READING and command not in SERVERS_OWN

@@ -195,7 +195,7 @@ def claimed(real: Path) -> Path:
         (("--inventory=provisioning/inventory.yaml", "--layout=provisioning/inventory.yaml"), "one or the other"),
         (("--inventory=provisioning/inventory.yaml", "--node-timeout=100"), "one or the other"),
         (("--node-timeout=0",), "too short"),
-        (("-n", "2", "--inventory=provisioning/inventory.yaml"), "-n cannot be used with real hosts"),
+        (("-n", "2", "--inventory=provisioning/inventory.yaml"), "-n cannot be used with a real cluster"),
         (
             ("--tx", "2*popen", "--dist=load", "--inventory=provisioning/inventory.yaml"),
             "--tx cannot be used with real",

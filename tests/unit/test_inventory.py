@@ -8,19 +8,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import certifi
 import pytest
 import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from provisioning.ansible_inventory import (
-    DEFAULT_INVENTORY,
-    PASSWORD_VARIABLE,
-    parse_inventory,
-    read_inventory,
-)
+from provisioning.ansible_inventory import DEFAULT_INVENTORY, parse_inventory, read_inventory
 from provisioning.errors import InventoryError
 from provisioning.inventory import Inventory, Node, Tls
+from provisioning.login import PASSWORD_VARIABLE, TLS_FILE_VARIABLES, TLS_VARIABLE, USER_VARIABLE
 from provisioning.planned_inventory import planned_inventory
 from provisioning.slots import SLOTS, SlotRange
 from provisioning.written_inventory import write_inventory
@@ -30,9 +27,14 @@ pytestmark = pytest.mark.unit
 SEED = DEFAULT_INVENTORY.read_text(encoding="utf-8")
 
 
+CA_FILE = certifi.where()
+"""A file of CAs in PEM that is there."""
+
+
 @pytest.fixture(autouse=True)
-def _no_password_around(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv(PASSWORD_VARIABLE, raising=False)
+def _no_login_around(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in (USER_VARIABLE, PASSWORD_VARIABLE, TLS_VARIABLE, *TLS_FILE_VARIABLES):
+        monkeypatch.delenv(name, raising=False)
 
 
 def document(**host_1: Any) -> dict[str, Any]:
@@ -152,11 +154,81 @@ def test_a_host_in_two_groups_is_one_host() -> None:
     assert [node.user for node in inventory.masters] == ["probe", "", ""]
 
 
-def test_the_password_may_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """$REDIS_GAUNTLET_PASSWORD stands in where the inventory has none, and only there."""
+def test_the_login_may_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """User, password and TLS of the environment stand in where the inventory has none, and only there."""
+    monkeypatch.setenv(USER_VARIABLE, "outsider")
     monkeypatch.setenv(PASSWORD_VARIABLE, "from-outside")
-    assert {node.password for node in parsed(document()).nodes} == {"from-outside"}
-    assert parsed(document(redis_password="own")).nodes[0].password == "own"
+    monkeypatch.setenv(TLS_VARIABLE, "1")
+    own = {"redis_user": "insider", "redis_password": "own", "redis_tls_ca_file": CA_FILE}
+    outsider = ("outsider", "from-outside", Tls())
+    for own_variables, logged_in in (
+        ({}, outsider),
+        (own, ("insider", "own", Tls(CA_FILE))),
+        ({"redis_password": "own"}, ("outsider", "own", Tls())),
+        ({"redis_user": "", "redis_password": "", "redis_tls": False}, ("", "", None)),
+    ):
+        first, *others = parsed(document(**own_variables)).masters
+        assert (first.user, first.password, first.tls) == logged_in
+        assert {(node.user, node.password, node.tls) for node in others} == {outsider}
+
+
+@pytest.mark.parametrize(
+    ("given", "tls"),
+    [
+        ({}, None),
+        ({"redis_tls": True}, Tls()),
+        ({"redis_tls": "no", "redis_tls_ca_file": "/nowhere"}, None),
+        ({"redis_tls_ca_file": CA_FILE}, Tls(CA_FILE)),
+        ({"redis_tls": "yes", "redis_tls_ca_file": CA_FILE}, Tls(CA_FILE)),
+    ],
+)
+def test_tls_is_asked_for_by_a_file_or_by_name(given: dict[str, Any], tls: Tls | None) -> None:
+    """A file means TLS, redis_tls alone the system's CAs, and redis_tls: false none whatever files there are."""
+    assert {node.tls for node in parsed(cluster_vars(**given)).nodes} == {tls}
+
+
+def test_tls_files_are_beside_the_inventory(tmp_path: Path) -> None:
+    """A relative path begins where the inventory is."""
+    (tmp_path / "tls").mkdir()
+    (tmp_path / "tls" / "ca.pem").write_bytes(Path(CA_FILE).read_bytes())
+    file = tmp_path / "hosts.yaml"
+    file.write_text(yaml.safe_dump(cluster_vars(redis_tls_ca_file="tls/ca.pem")), encoding="utf-8")
+    assert read_inventory(file).nodes[0].tls == Tls(str(tmp_path / "tls" / "ca.pem"))
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"redis_tls_ca_file": "/nowhere/ca.pem"}, "/nowhere/ca.pem: No such file"),
+        ({"redis_tls_ca_file": "/"}, "/: Is a directory"),
+        ({"redis_tls_ca_file": "a\0b"}, "null"),
+        ({"redis_tls_ca_file": __file__}, "no certificate of a CA"),
+        ({"redis_tls_cert_file": __file__}, "no certificate in PEM with its key"),
+        ({"redis_tls_key_file": __file__}, "a key without a certificate"),
+        ({"redis_tls_ca_file": CA_FILE, "redis_tls_cert_file": CA_FILE, "redis_tls_key_file": __file__}, "its key"),
+        ({"redis_tls": "maybe"}, "must be a bool"),
+    ],
+)
+def test_tls_files_that_are_no_use_are_named(given: dict[str, Any], says: str) -> None:
+    """Before anything is dialled."""
+    assert says in str(refusal(yaml.safe_dump(document(**given))))
+
+
+def test_what_rules_need_to_know_is_read() -> None:
+    """The user that applications log in with and the wanted image; without them, nothing."""
+    inventory = parsed(cluster_vars(redis_application_user="shop", redis_image="redis:8.0.2@sha256:abc"))
+    assert (inventory.application_user, inventory.image) == ("shop", "redis:8.0.2@sha256:abc")
+    assert (parsed(document()).application_user, parsed(document()).image) == ("", "")
+
+
+def test_how_ansible_reaches_a_host_is_kept() -> None:
+    """Ansible's own variables stay as they are, those of groups too, for whoever logs in to the host."""
+    content = cluster_vars(ansible_become=True, ansible_user="deploy")
+    content["all"]["children"]["redis_cluster"]["hosts"]["redis-host-1"]["ansible_port"] = 2222
+    first, second, _ = parsed(content).hosts
+    shared = {"ansible_become": True, "ansible_user": "deploy"}
+    assert first.variables == {**shared, "ansible_port": 2222, "ansible_host": "192.168.171.101"}
+    assert second.variables == {**shared, "ansible_host": "192.168.171.102"}
 
 
 def test_passwords_are_not_shown() -> None:
@@ -195,7 +267,7 @@ def inventories(draw: st.DrawFn) -> Inventory:
     passwords = draw(st.sampled_from(["none", "shared", "own"]))
     shared = draw(words)
     outside = draw(st.booleans())
-    tls = draw(st.sampled_from([None, Tls("/ca.pem"), Tls("/ca.pem", "/cert.pem", "/key.pem")]))
+    tls = draw(st.sampled_from([None, Tls(), Tls(CA_FILE)]))
     user = draw(st.sampled_from(["", "probe"]))
     changed_hosts = []
     for n, host in enumerate(inventory.hosts):
@@ -219,6 +291,8 @@ def inventories(draw: st.DrawFn) -> Inventory:
         appendonly=draw(st.booleans()),
         settings=draw(st.dictionaries(words, words, max_size=3)),
         simulation=draw(st.sampled_from(["", "redis-gauntlet-x"])),
+        application_user=draw(st.one_of(st.just(""), words)),
+        image=draw(st.one_of(st.just(""), words)),
     )
 
 
@@ -229,6 +303,19 @@ def test_what_is_written_reads_the_same(inventory: Inventory, tmp_path: Path) ->
     file = tmp_path / "effective.yaml"
     write_inventory(inventory, file)
     assert alike(read_inventory(file)) == alike(inventory)
+
+
+@pytest.mark.parametrize("login", [{}, {"redis_user": "ada", "redis_password": "own", "redis_tls_ca_file": CA_FILE}])
+def test_no_environment_changes_what_was_written(
+    login: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A written inventory has its whole login in it, also where that is none."""
+    file = tmp_path / "effective.yaml"
+    inventory = parsed(cluster_vars(**login))
+    write_inventory(inventory, file)
+    for name, value in ((USER_VARIABLE, "u"), (PASSWORD_VARIABLE, "p"), (TLS_VARIABLE, "1")):
+        monkeypatch.setenv(name, value)
+    assert read_inventory(file).nodes == inventory.nodes
 
 
 def test_the_seed_can_be_written_and_read(tmp_path: Path) -> None:
@@ -323,6 +410,9 @@ def with_nodes(value: str) -> str:
         (edited("192.168.171.101", "'{{ address }}'"), "template"),
         (edited("192.168.171.101", "{{ address }}"), "not YAML"),
         (edited("192.168.171.101", "!vault abc"), "!vault"),
+        (edited("192.168.171.101", "!vault [a]"), "!vault"),
+        (edited("192.168.171.101", "!unsafe abc"), "!unsafe"),
+        ("all: {hosts: {!vault '$ANSIBLE_VAULT;1.1;AES256': {}}}", "a key must be a word"),
         (edited("redis_node_timeout: 5000", "redis_node_timeout: '{{ x }}'"), "template"),
         (edited("redis_appendonly: true", "redis_settings: {maxmemory: '{{ x }}'}"), "template"),
         (SEED + "        redis-host-3:\n          ansible_host: 192.168.171.104\n", "'redis-host-3' is given twice"),
@@ -415,6 +505,8 @@ def test_what_is_wrong_is_named(text: str, says: str) -> None:
         '"\\S3CRET"',
         "!S3CRET",
         "!S3CRET x",
+        "!vault S3CRET",
+        "!vault |\n            S3CRET",
         "\n            !S3CRET x",
         "*S3CRET",
         "%S3CRET",

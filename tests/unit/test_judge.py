@@ -10,8 +10,9 @@ import pytest
 from fixtures.rules.catalogue import catalogue
 from fixtures.rules.finding import Severity
 from fixtures.rules.judge import judge
+from fixtures.rules.needs import ON_HOSTS, Need
 from fixtures.rules.registry import RULES, Rule, rule
-from provisioning.evidence import Evidence, NodeEvidence
+from provisioning.evidence import Evidence, HostEvidence, NodeEvidence
 from tests.unit.listing import M1, R1, change, node_changed, pasted, seen_by_all
 
 pytestmark = pytest.mark.unit
@@ -59,11 +60,8 @@ def test_muted_rule_finds_nothing() -> None:
     assert judge(evidence, muted).findings == ()
 
 
-NOT_BY_NODES = {
-    "client-port-closed": "the hosts dial: a paused node's port is open",
-    "bus-port-closed": "the hosts dial: a paused node's port is open",
-}
-"""Rules that hold although no node answers, and why they may."""
+NOT_BY_NODES = {each.id for each in catalogue() if set(each.needs) <= {*ON_HOSTS, Need.INVENTORY}}
+"""Rules that the hosts alone decide, and that hold although no node answers: a paused node's port is open."""
 
 
 @pytest.mark.parametrize("each", catalogue(), ids=lambda each: each.id)
@@ -71,10 +69,9 @@ def test_no_rule_holds_where_no_node_answers(each: Rule) -> None:
     """With every node dead each rule alone is violated or unknown, whatever else is known: none passes on nothing."""
     seen = seen_by_all()
     dead = tuple(NodeEvidence(node.name, node.address, node.host, unreachable="no answer") for node in seen.nodes)
-    closed = tuple(
-        replace(host, reachable_ports=dict.fromkeys(host.reachable_ports or {}, False)) for host in seen.hosts
-    )
-    known: list[dict[str, Any]] = [{"hosts": closed}, {"hosts": ()}, {"hosts": (), "wanted": None}]
+    unseen = dict.fromkeys((need.value for need in ON_HOSTS), "no answer")
+    silent = tuple(HostEvidence(host.name, not_collected=unseen) for host in seen.hosts)
+    known: list[dict[str, Any]] = [{"hosts": silent}, {"hosts": ()}, {"hosts": (), "wanted": None}]
     for others in known if each.id in NOT_BY_NODES else [{}, *known]:
         judgement = judge(replace(seen, nodes=dead, **others), [each], fail_on=Severity.WARNING)
         assert judgement.verdict != "holds"

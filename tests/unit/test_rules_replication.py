@@ -52,6 +52,87 @@ def test_replica_behind_in_two_samples_is_found() -> None:
     assert findings(caught_up, "replica-lagging") == ()
 
 
+def test_replica_that_takes_writes_is_found() -> None:
+    """A replica that is writable is found, by INFO or by CONFIG; a master that would be one is none yet."""
+    for changes in ({"info": {"slave_read_only": "0"}}, {"config": {"replica-read-only": "no"}}):
+        (finding,) = findings(node_changed(seen_by_all(), R3, **changes), "replica-writable")
+        assert finding.subject == R3
+        assert finding.repair == "redis-cli -h 192.168.171.103 -p 6374 CONFIG SET replica-read-only yes"
+    assert findings(node_changed(seen_by_all(), M1, config={"replica-read-only": "no"}), "replica-writable") == ()
+
+
+def test_writable_replica_with_other_keys_is_to_be_copied_anew() -> None:
+    """At the master's own offset it must have the master's keys; where it has not, it is restarted as well."""
+    writable = node_changed(seen_by_all(), R3, info={"slave_read_only": "0", "db0": ""})
+    (finding,) = findings(writable, "replica-writable")
+    assert "has other keys" in finding.message
+    assert "docker restart" in finding.repair
+    behind = node_changed(writable, M1, info={"master_repl_offset": "1001"})
+    assert "other keys" not in findings(behind, "replica-writable")[0].message
+
+
+@pytest.mark.parametrize(("silent", "found"), [("10", False), ("16", False), ("17", True), ("-1", False)])
+def test_silent_master_is_found_whatever_the_link_says(silent: str, found: bool) -> None:
+    """More than one and a half ping periods (10 s), and the second that INFO rounds off, without a byte are found."""
+    up = node_changed(seen_by_all(), R3, info={"master_last_io_seconds_ago": silent})
+    assert [each.subject for each in findings(up, "replica-stale")] == [R3] * found
+    down = {**DOWN, "master_link_down_since_seconds": silent, "master_last_io_seconds_ago": "-1"}
+    found_down = findings(node_changed(seen_by_all(), R3, info=down), "replica-stale")
+    assert [each.subject for each in found_down] == [R3] * found
+
+
+def test_ping_period_that_either_of_the_two_has_decides() -> None:
+    """The shorter period counts: a master that is set to ping rarely is silent all the same."""
+    silent = node_changed(seen_by_all(), R3, info={"master_last_io_seconds_ago": "5"})
+    rare = node_changed(silent, M1, config={"repl-ping-replica-period": "3600"})
+    assert findings(rare, "replica-stale") == ()
+    often = node_changed(rare, R3, config={"repl-ping-replica-period": "2"})
+    assert findings(often, "replica-stale")[0].repair == "redis-cli -h 192.168.171.103 -p 6374 CLIENT KILL TYPE master"
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"config": {"cluster-replica-no-failover": "yes"}}, "configured never to take over"),
+        ({"info": {**DOWN, "slave_repl_offset": "0"}}, "never been in sync"),
+        ({"info": {**DOWN, "slave_repl_offset": "1000"}}, "has not been in sync with its master since it started"),
+        ({"info": {**DOWN, "master_link_down_since_seconds": "1700000000"}}, "has not been in sync"),
+        ({"info": {**DOWN, "master_link_down_since_seconds": "66"}}, "data 66 s old"),
+        ({"info": {"master_last_io_seconds_ago": "66"}}, "heard nothing from its master for 66 s"),
+        ({"info": {**DOWN, "redis_version": "7.0.15"}}, "cannot load the RDB of its master's 8.0.2"),
+    ],
+)
+def test_replica_that_cannot_take_over_is_found(changes: dict[str, dict[str, str]], why: str) -> None:
+    """Each reason for which a replica would not be promoted is found, and what dies with its master is named."""
+    (finding,) = findings(node_changed(seen_by_all(), R3, **changes), "replica-cannot-take-over")
+    assert finding.subject == R3
+    assert why in finding.message
+    assert finding.if_left == f"if {M1} dies now, nobody takes over its slots"
+
+
+@pytest.mark.parametrize(
+    ("info", "config"),
+    [
+        ({**DOWN, "master_link_down_since_seconds": "65"}, {}),
+        ({**DOWN, "master_link_down_since_seconds": "9999"}, {"cluster-replica-validity-factor": "0"}),
+        ({"redis_version": "7.0.15"}, {}),
+        ({**DOWN, "redis_version": "7.4.1", "master_link_down_since_seconds": "1"}, {}),
+    ],
+)
+def test_replica_that_can_take_over_is_no_finding(info: dict[str, str], config: dict[str, str]) -> None:
+    """Young enough data, a factor of 0, an older server in sync, and one that loads the RDB keep nobody from it."""
+    assert findings(node_changed(seen_by_all(), R3, info=info, config=config), "replica-cannot-take-over") == ()
+
+
+def test_way_back_for_a_replica_is_a_command() -> None:
+    """What is configured is undone by its command; a silent connection is ended so that another is opened."""
+    never = node_changed(seen_by_all(), R3, config={"cluster-replica-no-failover": "yes"})
+    (finding,) = findings(never, "replica-cannot-take-over")
+    assert finding.repair == "redis-cli -h 192.168.171.103 -p 6374 CONFIG SET cluster-replica-no-failover no"
+    silent = node_changed(seen_by_all(), R3, info={"master_last_io_seconds_ago": "66"})
+    assert findings(silent, "replica-cannot-take-over")[0].repair.endswith("CLIENT KILL TYPE master")
+
+
 def test_setting_that_differs_is_found_at_the_odd_node() -> None:
     """A setting unlike the others' is found with its repair; settings that only some nodes have are not compared."""
     evidence = node_changed(seen_by_all(), R1, config={"cluster-node-timeout": "15000", "repl-timeout": "5"})

@@ -112,12 +112,17 @@ def nodes() -> Iterator[tuple[Server, ...]]:
 @pytest.fixture
 def inventory(nodes: tuple[Server, ...], tmp_path: Path) -> Path:
     """The inventory of these nodes, as one of real hosts, with the password."""
+    return inventory_of(nodes, tmp_path, {"redis_password": SECRET})
+
+
+def inventory_of(nodes: tuple[Server, ...], folder: Path, login: dict[str, str]) -> Path:
+    """Write the inventory of these nodes, as one of real hosts."""
     hosts = {}
     for n, server in enumerate(nodes, 1):
         node = {"name": "redis_master", "role": "master", "port": server.server_address[1], "bus_port": 1}
         hosts[f"host-{n}"] = {"redis_address": f"127.0.0.{n}", "redis_nodes": [node]}
-    shared = {"redis_password": SECRET, "redis_node_timeout": 100}
-    file = tmp_path / "real.yaml"
+    shared = {"redis_node_timeout": 100, **login}
+    file = folder / "real.yaml"
     file.write_text(yaml.safe_dump({"all": {"vars": shared, "hosts": hosts}}), encoding="utf-8")
     return file
 
@@ -151,9 +156,18 @@ def test_a_password_that_all_refuse_is_not_named(inventory: Path, tmp_path: Path
     assert "WRONGPASS" in written_by(tmp_path / "report", 4, "tests/topology", f"--inventory={inventory}")["terminal"]
 
 
-def written_by(report: Path, code: int, *arguments: str) -> dict[str, str]:
+def test_a_password_of_the_environment_gives_nothing_away(nodes: tuple[Server, ...], tmp_path: Path) -> None:
+    """Nor does one that the inventory leaves to the environment, whatever user it is of."""
+    nodes[-1].lets_in = True
+    file = inventory_of(nodes, tmp_path, {})
+    arguments = ("tests/topology", f"--inventory={file}", "--showlocals", "-rA")
+    login = {"REDIS_GAUNTLET_USER": "ada", "REDIS_GAUNTLET_PASSWORD": SECRET}
+    assert "WRONGPASS" in written_by(tmp_path / "report", 1, *arguments, **login)["terminal"]
+
+
+def written_by(report: Path, code: int, *arguments: str, **environment: str) -> dict[str, str]:
     """Run pytest, which must end with this code, and return all that it wrote, by file: nothing has the password."""
-    result = run_pytest(report, *arguments, DOCKER_HOST="tcp://127.0.0.1:1")
+    result = run_pytest(report, *arguments, DOCKER_HOST="tcp://127.0.0.1:1", **environment)
     said = result.stdout + result.stderr
     assert result.returncode == code, said
     written = {"terminal": said} | {

@@ -96,3 +96,18 @@ def test_prediction_follows_the_majority_of_views() -> None:
     evidence = seen_by_all(failed_over, only=[R1])
     assert all(each.survives for each in predict_host_loss(evidence))
     assert predict_host_loss(replace(evidence, nodes=())) == ()
+
+
+@pytest.mark.parametrize(
+    ("info", "reason"),
+    [
+        ({"master_last_io_seconds_ago": "66"}, "heard nothing from its master for 66 s"),
+        ({"master_link_status": "down", "redis_version": "7.0.15"}, "cannot load the RDB"),
+        ({"master_link_status": "down", "slave_repl_offset": "1000"}, "since it started"),
+    ],
+)
+def test_prediction_has_the_excuses_of_the_rule(info: dict[str, str], reason: str) -> None:
+    """A replica that replica-cannot-take-over names saves no shard, for the same reason."""
+    survival = of(node_changed(seen_by_all(), R3, info=info), "redis-host-1")
+    assert not survival.shards_left_alive
+    assert reason in " ".join(survival.reasons)

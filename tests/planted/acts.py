@@ -1,0 +1,124 @@
+"""What plants do to nodes and hosts beyond sending commands. A rebuild of the cluster undoes all of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from provisioning.cluster import Cluster
+from provisioning.faults import KillNode
+from provisioning.hosts.simulated import File
+from provisioning.inventory import Node
+from provisioning.waiting import wait_until
+from tests.planted.repairing import inside
+
+ENGINE_SECONDS = 15.0
+"""What the engine may take to notice an end, or to start a container, on a loaded machine."""
+
+
+STRANGERS_PORT = 7001
+
+
+def configure(cluster: Cluster, nodes: Iterable[Node], name: str, value: str) -> tuple[str, ...]:
+    """Send CONFIG SET to these nodes and return their names."""
+    asked = tuple(nodes)
+    for node in asked:
+        assert cluster.call(node, "CONFIG", "SET", name, value) == "OK"
+    return tuple(node.full_name for node in asked)
+
+
+def follow(cluster: Cluster, replica: Node, master: Node) -> None:
+    """Let the replica follow that master."""
+    assert cluster.call(replica, "CLUSTER", "REPLICATE", cluster.ids()[master.full_name]) == "OK"
+
+
+def kill(cluster: Cluster, *nodes: Node) -> None:
+    """Kill these servers, and see them dead."""
+    for node in nodes:
+        cluster.simulated.nodes[node.full_name].signal("KILL")
+    wait_until(
+        lambda: all(KillNode(node).effect(cluster.simulated) for node in nodes),
+        f"the death of {', '.join(node.full_name for node in nodes)}",
+        ENGINE_SECONDS,
+    )
+
+
+def start(cluster: Cluster, *nodes: Node) -> None:
+    """Start these servers, and hear them answer."""
+    for node in nodes:
+        cluster.simulated.nodes[node.full_name].start()
+    wait_until(
+        lambda: all(cluster.state(node) != "unreachable" for node in nodes),
+        f"an answer of {', '.join(node.full_name for node in nodes)}",
+        ENGINE_SECONDS,
+    )
+
+
+def on_host(cluster: Cluster, host: str, command: str) -> str:
+    """Run a shell command on the simulated host and return its output."""
+    return cluster.simulated.hosts[host].sure("sh", "-c", command)
+
+
+def edit_nodes_conf(cluster: Cluster, node: Node, edit: Callable[[str], str]) -> None:
+    """Change the nodes.conf of a node that is down."""
+    path = f"{node.data_dir}/nodes.conf"
+    text = on_host(cluster, node.host, f"cat {path}")
+    server = cluster.simulated.images.server
+    cluster.simulated.host_of(node).put([File(path, edit(text), server.uid, server.gid)])
+
+
+def blank(cluster: Cluster, node: Node, *names: str) -> None:
+    """Remove these files, or all, from the data of a node that is down."""
+    paths = " ".join(f"{node.data_dir}/{name}" for name in names) or f"{node.data_dir}/*"
+    on_host(cluster, node.host, f"rm -r {paths}")
+
+
+def start_stranger(cluster: Cluster) -> str:
+    """Start one more server beside the first node and make it a member; return its address."""
+    beside = cluster.inventory.nodes[0]
+    settings = {
+        "port": str(STRANGERS_PORT),
+        "bind": f"{beside.lan} 127.0.0.1",
+        "dir": "/tmp",
+        "cluster-enabled": "yes",
+        "cluster-node-timeout": str(cluster.inventory.node_timeout_ms),
+        "cluster-announce-ip": beside.lan,
+        "requirepass": beside.password,
+        "masterauth": beside.password,
+        "save": '""',
+    }
+    server = cluster.simulated.images.server.server
+    api: Any = cluster.simulated.engine.client.api
+    job = api.exec_create(
+        cluster.simulated.nodes[beside.full_name].name,
+        ["sh", "-c", f'printf "%s" "$CONF" | exec {server}-server -'],
+        environment={"CONF": "".join(f"{name} {value}\n" for name, value in settings.items())},
+    )
+    api.exec_start(job["Id"], detach=True)
+    here = f"redis-cli -p {STRANGERS_PORT}"
+    wait_until(lambda: inside(cluster, beside, f"{here} PING").output.strip() == "PONG", "the stranger", ENGINE_SECONDS)
+    inside(cluster, beside, f"{here} CLUSTER MEET {beside.lan} {beside.port} {beside.bus_port}")
+    address = f"{beside.lan}:{STRANGERS_PORT}"
+    cluster.wait_for(
+        lambda: all(
+            view is not None and address in view.by_address and "handshake" not in view.by_address[address].flags
+            for view in cluster.views().values()
+        ),
+        "the stranger is a member everywhere",
+        ENGINE_SECONDS,
+    )
+    return address
+
+
+def stop_stranger(cluster: Cluster) -> None:
+    """End it for good."""
+    inside(cluster, cluster.inventory.nodes[0], f"redis-cli -p {STRANGERS_PORT} SHUTDOWN NOSAVE")
+
+
+def close_port(cluster: Cluster, node: Node, port: int, *, to: Iterable[str] = (), only_new: bool = False) -> None:
+    """Let the node's host drop what these hosts (default: all others) send to that port."""
+    others = tuple(to) or tuple(host.name for host in cluster.inventory.hosts if host.name != node.host)
+    state = " --syn" if only_new else ""
+    for host in others:
+        sender = cluster.inventory.host(host).nodes[0].lan
+        on_host(cluster, node.host, f"iptables -A INPUT -p tcp -s {sender} --dport {port}{state} -j DROP")

@@ -1,0 +1,64 @@
+"""Memory that is full, writes that are refused, limits that are missing."""
+
+from __future__ import annotations
+
+from provisioning.cluster import Cluster
+from provisioning.inventory import Node
+from provisioning.slots import key_in_slot
+from tests.planted.acts import configure
+from tests.planted.plant import plant
+from tests.planted.repairing import inside
+
+MIB = 1024 * 1024
+
+# The gate's own probe writes are refused as every other.
+REFUSED = {"slot-not-writable"}
+
+SMALLEST_BACKLOG = 16 * 1024
+"""Bytes: the least that a server takes for repl-backlog-size."""
+
+WRITING_SECONDS = 60
+"""How long a planted writer goes on, unless the cluster is removed or rebuilt before."""
+
+
+@plant("memory-full", "a shard is full and may evict nothing", also=REFUSED, rebuild=True)
+def memory_full(cluster: Cluster) -> tuple[str, ...]:
+    master = cluster.inventory.masters[0]
+    replica = next(node for node in cluster.inventory.replicas if node.replica_of == master.full_name)
+    slot = master.slots[0].first
+    with cluster.connection(master) as link:
+        link.calls([("SET", key_in_slot(slot, f"filler {n}:"), "x" * MIB) for n in range(8)])
+    cluster.wait_for(
+        lambda: cluster.caught_up(replica, master), f"{replica.full_name} has it too", cluster.inventory.node_timeout
+    )
+    shard = (master, replica)
+    limit = min(_used(cluster, node) for node in shard) - MIB
+    assert limit > max(_used(cluster, node) for node in cluster.inventory.nodes if node not in shard) + MIB
+    configure(cluster, cluster.inventory.nodes, "maxmemory", str(limit))
+    return tuple(node.full_name for node in shard)
+
+
+def _used(cluster: Cluster, node: Node) -> int:
+    return int(cluster.info(node)["used_memory"])
+
+
+@plant("writes-refused", "every master asks for two replicas and has one", also=REFUSED, rebuild=True)
+def too_many_replicas_asked_for(cluster: Cluster) -> tuple[str, ...]:
+    configure(cluster, cluster.inventory.nodes, "min-replicas-to-write", "2")
+    return tuple(node.full_name for node in cluster.inventory.masters)
+
+
+@plant("eviction-unset", "every node is to evict keys, and none has a limit", rebuild=True)
+def cache_without_limit(cluster: Cluster) -> tuple[str, ...]:
+    return configure(cluster, cluster.inventory.nodes, "maxmemory-policy", "allkeys-lru")
+
+
+@plant("backlog-too-small", "a master writes more in a second than its backlog holds", rebuild=True)
+def backlog_too_small(cluster: Cluster) -> str:
+    configure(cluster, cluster.inventory.nodes, "repl-backlog-size", str(SMALLEST_BACKLOG))
+    master = cluster.inventory.masters[0]
+    key, value = key_in_slot(master.slots[0].first, "busy:"), "x" * SMALLEST_BACKLOG
+    write = f"redis-cli -h {master.lan} -p {master.port} -r -1 -i 0.02 SET '{key}' {value}"
+    started = inside(cluster, master, f"timeout {WRITING_SECONDS} {write} >/dev/null 2>&1 &")
+    assert started.code == 0, started.output
+    return master.full_name

@@ -1,0 +1,196 @@
+"""A look ends in time whatever is silent, says who was and why, and misses nothing of the rest."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Collection
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from fixtures.cluster import CLUSTER, SUPPLY, Supply
+from fixtures.rules.judge import Verdict, judge
+from fixtures.rules.settled import settled
+from provisioning.cluster import Cluster
+from provisioning.evidence import Evidence, HostEvidence, NodeEvidence
+from provisioning.evidence.hosts_look import HOST_SECONDS, SCRIPT_SECONDS, look_everywhere
+from provisioning.inventory import Node
+from provisioning.waiting import wait_until
+from provisioning.written_inventory import write_inventory
+from tests.planted.silence import ALL_SECONDS, EVERYTHING, SILENCES, Silence, black_holed, frozen, paused
+
+pytestmark = pytest.mark.destructive
+
+ROOT = Path(__file__).parents[2]
+
+LOOK = """
+import signal, sys
+from pathlib import Path
+from provisioning.ansible_inventory import read_inventory
+from provisioning.docker_engine import connect
+from provisioning.evidence.hosts_look import look_everywhere
+from provisioning.simulation import Simulation
+signal.signal(signal.SIGINT, signal.default_int_handler)
+inventory = read_inventory(Path(sys.argv[1]))
+simulation = Simulation.attached(connect(), inventory)
+print("looking", flush=True)
+look_everywhere(inventory, simulation, probe_run="interrupted")
+print("seen", flush=True)
+"""
+"""One look as a program, to be interrupted."""
+
+INTERRUPTED_SECONDS = 2.0
+"""Until an interrupted look is over: well under LOOK_SECONDS, for which it would wait for a silent node."""
+
+
+@pytest.fixture
+def whole(request: pytest.FixtureRequest, garden: Supply) -> Cluster:
+    """The worker's cluster of the default layout, for the test to break."""
+    request.node.stash[SUPPLY] = garden
+    found = garden.clean()
+    garden.dirty = True
+    request.node.stash[CLUSTER] = found
+    return found
+
+
+@pytest.mark.parametrize(
+    "silence",
+    [EVERYTHING, *(pytest.param(each, marks=pytest.mark.slow) for each in SILENCES)],
+    ids=lambda silence: silence.id,
+)
+def test_a_look_at_silence_ends_in_time(whole: Cluster, silence: Silence) -> None:
+    """It names just those who are silent, each with a reason, has all else, and leaves nothing running."""
+    before, threads = look(whole)[0], set(threading.enumerate())
+    with silence.done(whole):
+        seen, took = look(whole)
+        check_nothing_stays(threads)
+    assert took < silence.within
+    assert seen.duration == pytest.approx(took, abs=0.1)
+    check_nodes(seen, before, silence.nodes(whole))
+    check_hosts(seen, before, silence.hosts(whole))
+
+
+@pytest.mark.slow
+def test_a_host_that_freezes_in_the_middle_of_a_look_holds_nobody_up(whole: Cluster) -> None:
+    """The command that runs there is given up; the look ends in time and has all else."""
+    before, threads = look(whole)[0], set(threading.enumerate())
+    found: list[tuple[Evidence, float]] = []
+    silent, host = whole.inventory.hosts[1].nodes[0], whole.inventory.hosts[0].name
+    looking = threading.Thread(target=lambda: found.append(look(whole)), daemon=True)
+    with black_holed(whole, silent):  # every host's command waits for it, long enough to be caught
+        looking.start()
+        wait_until(lambda: running_on(whole, host, "/dev/tcp/"), f"the look's command runs on {host}", ALL_SECONDS)
+        with frozen(whole, host):
+            looking.join(ALL_SECONDS)
+            assert found, "the look is not over"
+            check_nothing_stays(threads)
+    seen, took = found[0]
+    assert took < ALL_SECONDS
+    check_nodes(seen, before, [silent])
+    check_hosts(seen, before, [host])
+    assert f"within {HOST_SECONDS:.0f} s" in seen.hosts[0].not_collected["reachable_ports"]
+
+
+@pytest.mark.slow
+def test_looking_again_is_part_of_the_time(whole: Cluster) -> None:
+    """With a node paused, what may pass is looked at again, and all looks together end in time."""
+    count = 0
+
+    def counted() -> Evidence:
+        nonlocal count
+        count += 1
+        return look(whole)[0]
+
+    with paused(whole, whole.inventory.masters[0]):
+        began = time.monotonic()
+        seen = settled(counted, node_timeout=5.0)
+        took = time.monotonic() - began
+    assert took < ALL_SECONDS
+    assert count > 1
+    assert judge(seen).of("node-unreachable")
+
+
+@pytest.mark.slow
+def test_an_interrupted_look_ends_at_once(whole: Cluster, tmp_path: Path) -> None:
+    """Ctrl-C while a node is waited for ends the look and the program."""
+    file = tmp_path / "inventory.yaml"
+    write_inventory(whole.inventory, file)
+    with paused(whole, whole.inventory.masters[0]):
+        command = [sys.executable, "-c", LOOK, str(file)]
+        with subprocess.Popen(
+            command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+        ) as program:
+            try:
+                assert program.stdout is not None
+                assert program.stdout.readline() == "looking\n"
+                program.send_signal(signal.SIGINT)
+                began = time.monotonic()
+                said, trouble = program.communicate(timeout=ALL_SECONDS)
+                took = time.monotonic() - began
+            finally:
+                program.kill()
+    assert said == ""
+    assert trouble.rstrip().endswith("KeyboardInterrupt"), trouble
+    assert took < INTERRUPTED_SECONDS
+
+
+def look(cluster: Cluster) -> tuple[Evidence, float]:
+    """Return what is seen, probe keys and hosts included, and how many seconds that took."""
+    began = time.monotonic()
+    seen = look_everywhere(cluster.inventory, cluster.simulated, probe_run="bound")
+    return seen, time.monotonic() - began
+
+
+def check_nodes(seen: Evidence, before: Evidence, silent: Collection[Node]) -> None:
+    """Assert that just these are silent, each with a reason, and that of the others there is what there was before."""
+    judgement = judge(seen)
+    names = {node.full_name for node in silent}
+    assert {each.subject for each in judgement.of("node-unreachable")} == names
+    assert judgement.verdict is (Verdict.VIOLATED if silent else Verdict.UNKNOWN)
+    for node, earlier in zip(seen.nodes, before.nodes, strict=True):
+        assert bool(node.unreachable) == (node.name in names)
+        if not node.unreachable:
+            assert (node.not_collected, missing_of(node)) == ({}, missing_of(earlier)), node.name
+            assert (node.probes or {}).keys() == (earlier.probes or {}).keys()
+
+
+def check_hosts(seen: Evidence, before: Evidence, mute: Collection[str]) -> None:
+    """Assert the same of hosts; of a mute one the engine still tells how its containers are."""
+    for host, earlier in zip(seen.hosts, before.hosts, strict=True):
+        assert host.containers is not None
+        if host.name in mute:
+            assert host.not_collected["reachable_ports"]
+        else:
+            assert (host.not_collected, missing_of(host)) == ({}, missing_of(earlier)), host.name
+
+
+def missing_of(seen: NodeEvidence | HostEvidence) -> set[str]:
+    """Return the fields that are None."""
+    return {each.name for each in fields(seen) if getattr(seen, each.name) is None}
+
+
+def check_nothing_stays(threads: set[threading.Thread]) -> None:
+    """Assert that no thread but these, and no docker command, is left."""
+
+    def left() -> list[str]:
+        return [*(each.name for each in set(threading.enumerate()) - threads), *docker_commands()]
+
+    wait_until(lambda: not left(), "no thread and no docker command", SCRIPT_SECONDS, shown=lambda: str(left()))
+
+
+def docker_commands() -> list[str]:
+    """Return the docker commands that this process has started and that still run."""
+    listing = subprocess.run(["ps", "-o", "ppid=,args=", "-A"], capture_output=True, text=True, check=True).stdout
+    own = (line.split(maxsplit=1) for line in listing.splitlines())
+    return [args for parent, args in own if parent == str(os.getpid()) and args.startswith("docker ")]
+
+
+def running_on(cluster: Cluster, host: str, words: str) -> bool:
+    """True where a process with these words in its command line runs on that host."""
+    return words in cluster.simulated.hosts[host].run("ps", "-eo", "args").output
