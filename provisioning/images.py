@@ -87,7 +87,7 @@ def server_image(engine: Engine, requested: str | None, report: Report, *, ask_r
 
 
 def host_image(engine: Engine, report: Report, *, base: str = "") -> str:
-    """Return the reference of our host image, made if missing: ss, ip, tc, iptables, ps, nc, ping, bash, sshd, sudo, ...
+    """Return the reference of our host image, made if missing (ss, ip, iptables, ps, nc, bash, sshd, sudo, ...).
 
     Made with the Dockerfile where a registry has its base (``base`` names another), else from Debian
     packages. The tag is a hash of the recipe. Raises ImageError with both reasons.

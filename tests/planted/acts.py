@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import Any
 
 from provisioning.cluster import Cluster
 from provisioning.faults import KillNode
 from provisioning.hosts.simulated import File
 from provisioning.inventory import Node
+from provisioning.resp import Refused
 from provisioning.waiting import wait_until
 from tests.planted.repairing import inside
 
 ENGINE_SECONDS = 15.0
 """What the engine may take to notice an end, or to start a container, on a loaded machine."""
 
+
+BAN_SECONDS = 61.0
+"""A forgotten id is not taken in again for 60 s (Redis documentation, CLUSTER FORGET)."""
 
 STRANGERS_PORT = 7001
 
@@ -70,7 +76,18 @@ def edit_nodes_conf(cluster: Cluster, node: Node, edit: Callable[[str], str]) ->
 def blank(cluster: Cluster, node: Node, *names: str) -> None:
     """Remove these files, or all, from the data of a node that is down."""
     paths = " ".join(f"{node.data_dir}/{name}" for name in names) or f"{node.data_dir}/*"
-    on_host(cluster, node.host, f"rm -r {paths}")
+    on_host(cluster, node.host, f"rm -rf {paths}")
+
+
+def forget(cluster: Cluster, member: Node) -> None:
+    """Let all others forget a working member, and wait until they could take it in again."""
+    node_id = cluster.ids()[member.full_name]
+    for node in cluster.inventory.nodes:
+        if node != member:
+            with suppress(Refused):  # since Redis 7.2 they tell each other; a replica cannot forget its master
+                cluster.call(node, "CLUSTER", "FORGET", node_id)
+    over = time.monotonic() + BAN_SECONDS
+    cluster.wait_for(lambda: time.monotonic() > over, "the end of the ban", BAN_SECONDS + 1)
 
 
 def start_stranger(cluster: Cluster) -> str:

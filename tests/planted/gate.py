@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Collection
 
 from fixtures.rules.judge import Judgement, Verdict, judge
@@ -83,26 +84,32 @@ class Gate:
         """Wait until the rule of that step finds something, those of the steps before nothing, and no stranger.
 
         A stranger is a rule that does not follow from the plant. What it finds and what cannot pass by
-        itself is not waited for.
+        itself is not waited for. After the first step findings must have stayed the same for a node
+        timeout: who has just come back is refused a failover until all have learnt of it.
         """
         rule, gone = plant.steps[step], frozenset(plant.steps[:step])
-        seen = self.ask()
+        seen, since = self.look(), time.monotonic()
+        settling = self.cluster.inventory.node_timeout if step else 0.0
 
         def ready() -> Judgement | None:
-            nonlocal seen
-            if not self.shows(rule):
-                return None
-            seen = self.look()
+            nonlocal seen, since
+            before, seen = _summary(seen), self.look()
+            since = since if _summary(seen) == before else time.monotonic()
             strangers = [found for found in seen.findings if found.rule not in plant.related]
             lasting = "\n".join(str(found) for found in strangers if not RULES[found.rule].transient)
             assert not lasting, f"found beside {plant.rule}, which is what was planted:\n{lasting}\n{told(seen)}"
-            before = any(seen.of(each) for each in gone - {rule})
-            return seen if seen.of(rule) and not strangers and not before else None
+            done = not any(seen.of(each) for each in gone - {rule})
+            settled = time.monotonic() - since >= settling
+            return seen if seen.of(rule) and not strangers and done and settled else None
 
         def shown() -> str:
             return f"{_unrelated(plant, seen)}\n{told(seen)}"
 
         return wait_until(ready, f"{rule} and nothing unrelated to {plant.id}", self.budget, shown=shown, poll=PACE)
+
+
+def _summary(seen: Judgement) -> frozenset[tuple[str, str]]:
+    return frozenset((found.rule, found.subject) for found in seen.findings)
 
 
 def _unrelated(plant: Plant, seen: Judgement) -> str:

@@ -14,8 +14,8 @@ from provisioning.faults.process import SIGKILL_EXIT
 from provisioning.hosts.simulated import Exit
 from provisioning.inventory import Node
 
-LINE_SECONDS = 90
-"""What one command of a repair may take: thousands of slots are moved in 10 s on an idle machine."""
+LINE_SECONDS = 300
+"""What one command of a repair may take: thousands of slots are moved in half a minute on an idle machine."""
 
 CLIENT = "command -v redis-cli >/dev/null || alias redis-cli=valkey-cli\n"
 """Valkey's image has the same program under its own name."""

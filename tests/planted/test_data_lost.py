@@ -10,10 +10,10 @@ from fixtures.cluster import CLUSTER, SUPPLY, Supply
 from fixtures.rules.finding import Severity
 from provisioning.cluster import Cluster
 from provisioning.inventory import Node
+from provisioning.waiting import wait_until
 from tests.dataset import fill
 from tests.planted.acts import kill, on_host, start
 from tests.planted.gate import Gate
-from tests.planted.plant import Plant
 from tests.planted.plants.data import lose_data
 
 pytestmark = pytest.mark.destructive
@@ -35,11 +35,13 @@ def filled(request: pytest.FixtureRequest, garden: Supply) -> Iterator[Cluster]:
 
 
 def expect(gate: Gate, rule: str, node: Node) -> None:
-    """Wait until the rule finds this node, and for nothing else to be found."""
-    planted = Plant(rule, rule, "it is lost", lambda _: node.full_name)
-    gate.wait_found(planted, [node.full_name])
-    (finding,) = gate.wait_step(planted, 0).of(rule)
-    assert finding.severity == Severity.ERROR
+    """Wait until the rule's finding for this node, an error, is all that is found."""
+
+    def found() -> bool:
+        said = [(each.rule, each.subject, each.severity) for each in gate.look().findings]
+        return said == [(rule, node.full_name, Severity.ERROR)]
+
+    wait_until(found, f"{rule} of {node.full_name} and nothing else", gate.budget)
 
 
 def test_lost_data_is_found_although_every_node_says_ok(filled: Cluster, run: str) -> None:
@@ -67,8 +69,7 @@ def test_cut_aof_is_found_although_the_server_loaded_it(filled: Cluster, run: st
     gate.wait_whole()
     master = filled.inventory.masters[0]
     kill(filled, master)
-    newest = on_host(filled, master.host, f"ls {master.data_dir}/appendonlydir/*.incr.aof | tail -n 1").strip()
-    on_host(filled, master.host, f"truncate -s -{CUT_BYTES} {newest}")
+    on_host(filled, master.host, f"find {master.data_dir} -name '*.aof' -exec truncate -s -{CUT_BYTES} {{}} +")
     start(filled, master)
     expect(gate, "persistence-failing", master)
     filled.simulated.nodes[master.full_name].signal("TERM")

@@ -8,13 +8,13 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
-from fixtures.cluster import CLUSTER, SUPPLY, Supply
+from fixtures.cluster import Supply
 from fixtures.rules.judge import Verdict, judge
 from fixtures.rules.settled import settled
 from provisioning.cluster import Cluster
@@ -23,6 +23,7 @@ from provisioning.evidence.hosts_look import HOST_SECONDS, SCRIPT_SECONDS, look_
 from provisioning.inventory import Node
 from provisioning.waiting import wait_until
 from provisioning.written_inventory import write_inventory
+from tests.planted.lent import lent
 from tests.planted.silence import ALL_SECONDS, EVERYTHING, SILENCES, Silence, black_holed, frozen, paused
 
 pytestmark = pytest.mark.destructive
@@ -50,13 +51,10 @@ INTERRUPTED_SECONDS = 2.0
 
 
 @pytest.fixture
-def whole(request: pytest.FixtureRequest, garden: Supply) -> Cluster:
-    """The worker's cluster of the default layout, for the test to break."""
-    request.node.stash[SUPPLY] = garden
-    found = garden.clean()
-    garden.dirty = True
-    request.node.stash[CLUSTER] = found
-    return found
+def whole(request: pytest.FixtureRequest, garden: Supply) -> Iterator[Cluster]:
+    """The worker's cluster of the default layout, to be broken."""
+    with lent(request, garden, to_break=True) as cluster:
+        yield cluster
 
 
 @pytest.mark.parametrize(

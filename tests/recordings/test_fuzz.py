@@ -53,7 +53,7 @@ def survive(text: str) -> None:
         judged.append(Evidence.of_listings([("", text)]))
     for evidence in judged:
         judgement = judge(evidence)
-        assert bool(judgement.of("corrupted-output")) == any(map(is_odd, evidence.views))
+        assert judgement.of("corrupted-output") or not any(map(is_odd, evidence.views))
         assert all(finding.subject and finding.message for finding in judgement.findings)
     assert time.process_time() - began < MOST_SECONDS
     entries = [(entry, entry.number) for each in judged[0].views for entry in each.entries]

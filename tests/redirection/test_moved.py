@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from provisioning.cluster import Cluster
+from provisioning.errors import EvidenceMissing
 from provisioning.evidence import Evidence
 from provisioning.evidence.redirect import parse_redirect
 from provisioning.slots import key_slot
@@ -45,6 +46,10 @@ def test_the_named_address_is_reached_by_every_host(
     """A TCP connect to the address in each MOVED answer succeeds from every host but the owner's own."""
     if not full_evidence.hosts:
         pytest.skip("no access to the hosts of this inventory")
+    if silent := [host for host in full_evidence.hosts if host.reachable_ports is None]:
+        raise EvidenceMissing(
+            f"{silent[0].name} could not be looked at", observed=silent[0].not_collected["reachable_ports"]
+        )
     owner = cluster.owner(slot)
     for node in cluster.inventory.nodes:
         redirect = parse_redirect(cluster.ask(node, "EXISTS", key))

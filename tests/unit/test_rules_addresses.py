@@ -9,6 +9,7 @@ import pytest
 from fixtures.rules.addresses import kind_of
 from fixtures.rules.finding import Severity
 from fixtures.rules.judge import judge
+from fixtures.rules.repair import on
 from provisioning.evidence import Evidence
 from tests.unit.listing import M1, M2, R1, change, entries, findings, node_changed, pasted, rules_in, seen_by_all
 
@@ -114,3 +115,25 @@ def test_redirect_without_host_is_found(raw: str) -> None:
     assert findings(evidence, "moved-without-host")[0].severity == Severity.ERROR
     meant = node_changed(evidence, M2, config={"cluster-preferred-endpoint-type": "unknown-endpoint"})
     assert findings(meant, "moved-without-host")[0].severity == Severity.NOTICE
+
+
+@pytest.mark.parametrize(
+    ("command", "stands"),
+    [
+        ("CONFIG SET cluster-announce-ip 10.0.0.1", True),
+        ('CONFIG SET save ""', True),
+        ('ACL SETUSER default resetpass ">${REDISCLI_AUTH:?}"', True),
+        ("CONFIG SET cluster-announce-ip <address that everybody reaches>", False),
+        ("CLUSTER FORGET $(reboot)", False),
+        ("CLUSTER REPLICATE a;reboot", False),
+        ('CONFIG SET x "`reboot`"', False),
+        ('CONFIG SET x "${HOME}"', False),
+    ],
+)
+def test_a_repair_can_be_run_as_it_stands_or_says_that_it_cannot(command: str, stands: bool) -> None:
+    """What a shell would act upon, from a listing of unknown origin, makes a sentence of the command."""
+    evidence = seen_by_all()
+    entry = evidence.views[0].entries[0]
+    assert on(evidence, entry, command).startswith("redis-cli -h ") is stands
+    hostile = replace(entry, ip="10.0.0.1;reboot", node_id="f" * 40)
+    assert "'10.0.0.1;reboot'" in on(evidence, hostile, "PING")

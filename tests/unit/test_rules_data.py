@@ -14,7 +14,8 @@ from fixtures.rules.finding import Breaks, Severity
 from fixtures.rules.judge import judge
 from provisioning.evidence import Evidence
 from provisioning.evidence.container import ContainerEvidence, aof_cut_in
-from tests.unit.listing import M1, M2, M3, NAMES, R1, R3, change, findings, node_changed, node_id, seen_by_all
+from provisioning.evidence.host_script import read_look
+from tests.unit.listing import M1, M2, M3, NAMES, R1, R3, change, findings, node_changed, node_id, seen_by_all, wanted
 
 pytestmark = pytest.mark.unit
 
@@ -58,6 +59,15 @@ def test_failed_save_stops_writes_only_where_it_is_to() -> None:
         assert "MISCONF" not in going_on[0].message
 
 
+def test_replica_that_cannot_write_to_disk_ends() -> None:
+    """A replica ends at the next write of its master, unless it is told to go on (measured on Redis 8.0.2)."""
+    failed = node_changed(seen_by_all(), R3, info={"rdb_last_bgsave_status": "err"})
+    ends = node_changed(failed, R3, config={"replica-ignore-disk-write-errors": "no"})
+    assert "its server ends at the next write" in findings(ends, "persistence-failing")[0].message
+    goes_on = node_changed(failed, R3, config={"replica-ignore-disk-write-errors": "yes"})
+    assert "as a master it would answer with MISCONF" in findings(goes_on, "persistence-failing")[0].message
+
+
 def test_status_of_an_aof_that_is_off_does_not_count() -> None:
     """A server that has switched its AOF off keeps the last status, which means nothing any more."""
     off = {"aof_enabled": "0", "aof_last_write_status": "err", "aof_last_bgrewrite_status": "err"}
@@ -90,6 +100,21 @@ def test_cut_aof_is_read_from_a_log(said: str) -> None:
     assert aof_cut_in("Server initialized\nReady to accept connections\n") == ""
 
 
+def test_cut_aof_is_read_on_a_real_host() -> None:
+    """The script's line goes to the container that it is of."""
+    line = "AOF appendonly.aof.1.incr.aof loaded anyway because aof-load-truncated is enabled"
+    output = "\n".join(
+        [
+            "engine version 28.3.3",
+            'container redis_master {"State": {"Status": "running"}}',
+            f"aofcut redis_master 7:M 01 Jan 2026 10:00:00.000 # {line}",
+            'container redis_slave {"State": {"Status": "running"}}',
+        ]
+    )
+    seen = read_look(wanted().hosts[0], output, remote=True)
+    assert {name: each.aof_cut for name, each in (seen.containers or {}).items()} == {M1: line, R1: ""}
+
+
 def test_node_that_keeps_nothing_on_disk_is_found() -> None:
     """No AOF and no save points is an error; either of the two is enough to keep data."""
     off = {"appendonly": "no", "save": ""}
@@ -101,6 +126,15 @@ def test_node_that_keeps_nothing_on_disk_is_found() -> None:
     assert "takes over and restarts" in finding.if_left
     for one in ({"appendonly": "no"}, {"save": ""}):
         assert findings(node_changed(seen_by_all(), M1, config=one), "persistence-off") == ()
+
+
+def test_node_among_others_with_save_points_gets_theirs() -> None:
+    """Where all others keep an RDB file and no AOF, so does the node, and all are equal again."""
+    evidence = seen_by_all()
+    for name in NAMES:
+        evidence = node_changed(evidence, name, config={"appendonly": "no"})
+    (finding,) = findings(node_changed(evidence, M1, config={"save": ""}), "persistence-off")
+    assert finding.repair == 'redis-cli -h 192.168.171.101 -p 6373 CONFIG SET save "3600 1 300 100 60 10000"'
 
 
 def test_setting_that_all_have_is_repaired_on_all() -> None:

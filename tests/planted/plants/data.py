@@ -8,7 +8,7 @@ from provisioning.resp import Refused
 from provisioning.slots import key_in_slot
 from provisioning.waiting import wait_until
 from tests.dataset import fill
-from tests.planted.acts import ENGINE_SECONDS, blank, configure, kill, on_host, start
+from tests.planted.acts import ENGINE_SECONDS, configure, kill, on_host, start
 from tests.planted.plant import Bed, plant
 from tests.planted.repairing import inside
 
@@ -90,8 +90,7 @@ def data_lost_but_for_the_replica(cluster: Cluster) -> str:
 def lose_data(cluster: Cluster, node: Node) -> None:
     """Kill a server and start it again within the node timeout without its data, but as the member that it was."""
     kill(cluster, node)
-    blank(cluster, node, "appendonlydir")
-    on_host(cluster, node.host, f"rm -f {node.data_dir}/dump.rdb")
+    on_host(cluster, node.host, f"find {node.data_dir} -mindepth 1 ! -name nodes.conf -delete")
     start(cluster, node)
     cluster.wait_for(lambda: _serves(cluster, node), f"{node.full_name} serves its slots again", cluster.rejoin_budget)
 

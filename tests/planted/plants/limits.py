@@ -17,8 +17,9 @@ REFUSED = {"slot-not-writable"}
 SMALLEST_BACKLOG = 16 * 1024
 """Bytes: the least that a server takes for repl-backlog-size."""
 
-WRITING_SECONDS = 60
-"""How long a planted writer goes on, unless the cluster is removed or rebuilt before."""
+WRITES = 3000
+WRITES_APART = 0.02
+"""A planted writer goes on for a minute (seconds between two writes), or until the cluster is rebuilt."""
 
 
 @plant("memory-full", "a shard is full and may evict nothing", also=REFUSED, rebuild=True)
@@ -58,7 +59,7 @@ def backlog_too_small(cluster: Cluster) -> str:
     configure(cluster, cluster.inventory.nodes, "repl-backlog-size", str(SMALLEST_BACKLOG))
     master = cluster.inventory.masters[0]
     key, value = key_in_slot(master.slots[0].first, "busy:"), "x" * SMALLEST_BACKLOG
-    write = f"redis-cli -h {master.lan} -p {master.port} -r -1 -i 0.02 SET '{key}' {value}"
-    started = inside(cluster, master, f"timeout {WRITING_SECONDS} {write} >/dev/null 2>&1 &")
+    writer = f"redis-cli -h {master.lan} -p {master.port} -r {WRITES} -i {WRITES_APART} SET '{key}' {value}"
+    started = inside(cluster, master, f"{writer} >/dev/null 2>&1 &")
     assert started.code == 0, started.output
     return master.full_name

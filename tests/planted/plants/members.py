@@ -2,17 +2,10 @@
 
 from __future__ import annotations
 
-import time
-from contextlib import suppress
-
 from provisioning.cluster import Cluster
 from provisioning.inventory import Node
-from provisioning.resp import Refused
-from tests.planted.acts import blank, edit_nodes_conf, kill, start, start_stranger, stop_stranger
+from tests.planted.acts import blank, edit_nodes_conf, forget, kill, start, start_stranger, stop_stranger
 from tests.planted.plant import Bed, plant
-
-BAN_SECONDS = 61.0
-"""A forgotten id is not taken in again for 60 s (Redis documentation, CLUSTER FORGET)."""
 
 # A dead node is marked, has no link and no open port; its master has no replica, and may then not die.
 DEAD_REPLICA = {
@@ -32,7 +25,7 @@ LOST_ITSELF = {
     *("isolated-single-node", "missing-node", "views-disagree", "cluster-state-fail"),
     *("node-noaddr", "node-fail", "node-pfail", "link-disconnected"),
     *("slot-not-writable", "slot-not-readable", "redirect-loop"),
-    *("empty-master", "master-without-replica", "host-loss-not-survivable"),
+    *("empty-master", "master-without-replica", "host-loss-not-survivable", "moved-without-host"),
 }
 BACK_AS_REPLICA = ("node-noaddr", "empty-master")
 
@@ -89,7 +82,9 @@ def nodes_conf_of_replica_lost(cluster: Cluster) -> str:
 @plant(
     "slots-owned-by-failed-master",
     "a master has lost its nodes.conf and is back under a new id: nobody suspects the old one, nothing is elected",
-    also=LOST_ITSELF | {"masters-concentrated-on-one-host", "slots-differ", "replica-of-other-master"},
+    also=LOST_ITSELF
+    | {"masters-concentrated-on-one-host", "slots-differ", "replica-of-other-master"}
+    | {"failed-master-without-slots", "shards-disagree"},  # the old id, once its slots have gone to the successor
     then=("isolated-single-node", *BACK_AS_REPLICA, "role-differs"),
 )
 def nodes_conf_of_master_lost(cluster: Cluster) -> str:
@@ -119,20 +114,14 @@ FORGOTTEN = {"views-disagree", "master-without-replica", "host-loss-not-survivab
 # Each half sees the slots, nodes and masters of the other half missing.
 HALVED = {
     *("views-disagree", "cluster-state-fail", "slots-uncovered", "too-few-masters"),
-    *("slot-not-writable", "slot-not-readable"),
+    *("slot-not-writable", "slot-not-readable", "host-loss-not-survivable"),
 }
 
 
 @plant("missing-node", "a replica was forgotten although it works", also=FORGOTTEN, slow=True)
 def replica_forgotten(cluster: Cluster) -> str:
     shard = cluster.inventory.shards[0]
-    replica_id = cluster.ids()[shard.replicas[0].full_name]
-    for node in cluster.inventory.nodes:
-        if node != shard.replicas[0]:
-            with suppress(Refused):  # since Redis 7.2 they tell each other
-                cluster.call(node, "CLUSTER", "FORGET", replica_id)
-    over = time.monotonic() + BAN_SECONDS
-    cluster.wait_for(lambda: time.monotonic() > over, "the end of the ban", BAN_SECONDS + 1)
+    forget(cluster, shard.replicas[0])
     return shard.replicas[0].full_name
 
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 from provisioning.cluster import Cluster
-from provisioning.inventory import Node
-from tests.planted.acts import follow
-from tests.planted.plant import plant
+from provisioning.inventory import Inventory, Node
+from provisioning.planned_inventory import planned_inventory
+from tests.planted.acts import configure, edit_nodes_conf, follow, kill, start
+from tests.planted.plant import Bed, plant
+from tests.planted.plants.slots import UNCOVERED, give_up
 
 # A replica that moves leaves its master without one, whose host may then not die.
 MOVED = {"replica-of-other-master", "master-without-replica", "host-loss-not-survivable"}
@@ -60,3 +64,92 @@ def host_that_may_not_die(cluster: Cluster) -> str:
 @plant("role-differs", "a replica has taken over and not given back", also=GATHERED)
 def roles_exchanged(cluster: Cluster) -> str:
     return gather_masters(cluster).replica_of
+
+
+def three_of_three(default: Inventory) -> Inventory:
+    """Return three hosts with a master and two replicas each."""
+    return planned_inventory(3, 3, 2)
+
+
+@plant(
+    "replicas-same-host",
+    "two replicas of one master run on one host",
+    also={"replica-of-other-master"},  # one of them was planned for another
+    bed=Bed(change=three_of_three),
+)
+def replicas_on_one_host(cluster: Cluster) -> str:
+    shard, *others = cluster.inventory.shards
+    host = shard.replicas[0].host
+    stray = next(node for other in others for node in other.replicas if node.host == host)
+    follow(cluster, stray, shard.master)
+    return shard.master.full_name
+
+
+@plant(
+    "empty-master",
+    "a node that was meant to be a replica was never told of whom",
+    # Its shard is without it, and CLUSTER SHARDS does not get along with two masters of one shard.
+    also={"master-without-replica", "host-loss-not-survivable", "shards-disagree"},
+)
+def replica_without_orders(cluster: Cluster) -> str:
+    replica, master = cluster.inventory.replicas[0], cluster.inventory.masters[0]
+    assert cluster.call(replica, "CLUSTER", "RESET", "SOFT") == "OK"
+    assert cluster.call(replica, "CLUSTER", "MEET", master.lan, master.port, master.bus_port) == "OK"
+    cluster.wait_agreement(cluster.inventory.nodes, cluster.rejoin_budget)
+    return replica.full_name
+
+
+@plant(
+    "nofailover-flag",
+    "a replica is never to take over",
+    also={"host-loss-not-survivable", "replica-cannot-take-over"},  # its master has no other
+)
+def replica_without_ambition(cluster: Cluster) -> tuple[str, ...]:
+    return configure(cluster, cluster.inventory.replicas[:1], "cluster-replica-no-failover", "yes")
+
+
+@plant(
+    "replica-of-replica",
+    "a replica follows a replica",
+    also=MOVED | {"shards-disagree"},  # the server lists it in the shard that it left and in the other one
+)
+def replica_behind_replica(cluster: Cluster) -> str:
+    one, other = cluster.inventory.replicas[:2]
+    ids = cluster.ids()
+    kill(cluster, one)
+    to = ids[other.full_name]
+    edit_nodes_conf(cluster, one, lambda text: re.sub(rf"(myself,\w+) {ids[one.replica_of]}", rf"\1 {to}", text))
+    start(cluster, one)
+    return one.full_name
+
+
+@plant(
+    "replica-owns-slots",
+    "a replica holds itself to be the owner of a slot that its master has lost",
+    also=UNCOVERED | {"slots-uncovered", "views-disagree", "shards-disagree"},
+)
+def slot_owned_by_replica(cluster: Cluster) -> str:
+    shard = cluster.inventory.shards[0]
+    replica = shard.replicas[0]
+    give_up(cluster, 0, shard.master)
+    kill(cluster, replica)
+    edit_nodes_conf(cluster, replica, lambda text: re.sub(r"(myself,.*)", r"\1 0", text))
+    start(cluster, replica)
+    return replica.full_name
+
+
+@plant(
+    "replica-of-unknown-master",
+    "a replica follows an id that nobody has",
+    also=MOVED
+    | {"node-fail", "node-pfail", "link-disconnected", "shards-disagree"}
+    | {"replica-link-down", "replica-never-synced", "replica-stale", "replica-cannot-take-over"},
+    then=("node-fail",),
+)
+def replica_behind_nobody(cluster: Cluster) -> str:
+    replica = cluster.inventory.replicas[0]
+    master_id = cluster.ids()[replica.replica_of]
+    kill(cluster, replica)
+    edit_nodes_conf(cluster, replica, lambda text: re.sub(rf"(myself,\w+) {master_id}", rf"\1 {'f' * 40}", text))
+    start(cluster, replica)
+    return replica.full_name

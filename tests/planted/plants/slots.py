@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from contextlib import suppress
 
 from provisioning.cluster import Cluster
 from provisioning.inventory import Node
 from provisioning.resp import Refused
+from tests.planted.acts import edit_nodes_conf, kill, start
 from tests.planted.plant import Bed, plant
 from tests.redirection.migration import open_slot
 
@@ -72,3 +75,65 @@ def slot_open_at_its_target(cluster: Cluster) -> str:
     source, target = cluster.inventory.masters[:2]
     cluster.call(target, "CLUSTER", "SETSLOT", 0, "IMPORTING", cluster.ids()[source.full_name])
     return target.full_name
+
+
+# A shard that owns less than planned leaves the others with more.
+MOVED_AWAY = {"slots-differ", "uneven-slots", "host-loss-not-survivable"}
+
+# One that owns nothing has no vote and no shard; the server's two listings do not agree on what it is.
+EMPTIED = MOVED_AWAY | {"empty-master", "too-few-masters", "masters-concentrated-on-one-host"}
+
+NO_MIGRATION = Bed(settings=(("cluster-allow-replica-migration", "no"),))
+"""Else a master that loses its last slot becomes a replica."""
+
+
+def hand_over(cluster: Cluster, giver: Node, taker: Node, slots: Sequence[int]) -> None:
+    """Let the taker claim these empty slots of a giver with a lower config epoch, and wait until all nodes agree."""
+    taker_id = cluster.ids()[taker.full_name]
+    with cluster.connection(taker) as link:
+        link.calls([("CLUSTER", "SETSLOT", slot, "NODE", taker_id) for slot in slots])
+    cluster.wait_agreement(cluster.inventory.nodes, cluster.rejoin_budget)
+    cluster.wait_owner(slots[-1], taker, cluster.inventory.nodes, cluster.rejoin_budget)
+
+
+@plant("slots-differ", "a slot belongs to another shard than planned")
+def slot_in_other_shard(cluster: Cluster) -> tuple[str, ...]:
+    giver, taker = cluster.inventory.masters[:2]
+    hand_over(cluster, giver, taker, [0])
+    return giver.full_name, taker.full_name
+
+
+@plant("uneven-slots", "a master has 600 slots of another", also=MOVED_AWAY)
+def slots_uneven(cluster: Cluster) -> str:
+    giver, taker = cluster.inventory.masters[:2]
+    hand_over(cluster, giver, taker, range(600))
+    return taker.full_name
+
+
+@plant("empty-master", "a master has lost all its slots to another", also=EMPTIED, bed=NO_MIGRATION, slow=True)
+def master_emptied(cluster: Cluster) -> str:
+    giver, taker = cluster.inventory.masters[:2]
+    hand_over(cluster, giver, taker, list(giver.slots[0]))
+    return giver.full_name
+
+
+@plant("too-few-masters", "two masters have all the slots", also=EMPTIED, bed=NO_MIGRATION, slow=True)
+def two_masters_left(cluster: Cluster) -> str:
+    giver, taker = cluster.inventory.masters[:2]
+    hand_over(cluster, giver, taker, list(giver.slots[0]))
+    return "cluster"
+
+
+@plant(
+    "open-slot-on-replica",
+    "a replica holds a slot open whose migration ended without it",
+    also={"open-slot-importing", "master-without-replica", "host-loss-not-survivable", "shards-disagree"},
+    then=("empty-master",),
+)
+def slot_open_on_replica(cluster: Cluster) -> str:
+    replica = cluster.inventory.replicas[0]
+    other = cluster.ids()[cluster.inventory.masters[-1].full_name]
+    kill(cluster, replica)
+    edit_nodes_conf(cluster, replica, lambda text: re.sub(r"(myself,.*)", rf"\1 [10923-<-{other}]", text))
+    start(cluster, replica)
+    return replica.full_name

@@ -55,20 +55,25 @@ def epochs_collide(cluster: Cluster) -> str:
     return f"{one.full_name} and {other.full_name}"
 
 
-@plant("shards-disagree", "no nodes.conf says which shard a node is of", rebuild=True)
+# A server that finds no shard-id gives itself one, and then lists its own slots twice and itself in no shard.
+DOUBLED = {"shards-disagree", "corrupted-output"}
+RESTARTED = Bed(node_timeout_ms=5000)  # masters are restarted without being suspected
+
+
+@plant("shards-disagree", "no nodes.conf says which shard a node is of", also=DOUBLED, bed=RESTARTED)
 def shard_ids_unknown(cluster: Cluster) -> tuple[str, ...]:
-    nodes = cluster.inventory.nodes
-    kill(cluster, *nodes)
-    for node in nodes:
-        edit_nodes_conf(cluster, node, lambda text: re.sub(r",shard-id=\w+", "", text))
-    start(cluster, *nodes)
-    return tuple(node.full_name for node in nodes)
+    return _without_shard_ids(cluster)
+
+
+@plant("corrupted-output", "masters list their slots twice", also=DOUBLED, bed=RESTARTED)
+def slots_listed_twice(cluster: Cluster) -> tuple[str, ...]:
+    return _without_shard_ids(cluster)
 
 
 @plant(
     "stale-claim",
     "a master died right after it was given its place back: its replica believes to be elected, nobody else does",
-    also=DEAD_REPLICA | CUT | {"moved-to-unreachable-address"},
+    also=DEAD_REPLICA | CUT | {"moved-to-unreachable-address", "empty-master", "shards-disagree"},
     then=("node-unreachable", "role-differs"),
     bed=Bed(node_timeout_ms=8000),
     slow=True,
@@ -92,3 +97,12 @@ def elected_twice_in_a_row(cluster: Cluster) -> str:
 def slot_given_up_silently(cluster: Cluster) -> str:
     assert cluster.call(cluster.inventory.masters[0], "CLUSTER", "DELSLOTS", 0) == "OK"
     return "slots 0"
+
+
+def _without_shard_ids(cluster: Cluster) -> tuple[str, ...]:
+    nodes = cluster.inventory.nodes
+    kill(cluster, *nodes)
+    for node in nodes:
+        edit_nodes_conf(cluster, node, lambda text: re.sub(r",shard-id=\w+", "", text))
+    start(cluster, *nodes)
+    return tuple(node.full_name for node in cluster.inventory.masters)
