@@ -16,6 +16,9 @@ and ``redis_tls_key_file`` (any of them means TLS; relative to the inventory). F
 the environment stands in, TLS as one: see provisioning/login.py. provisioning/tls.py says what is verified.
 How to log in to the hosts: Ansible's own variables, see provisioning/hosts/remote.py.
 
+A node timeout, AOF or slots that are left out are 5000 ms, yes, and equal ranges where a cluster is
+built; of one that exists they are not wanted.
+
 For the rules: ``redis_application_user``, the ACL user that applications log in with, and ``redis_image``,
 the image that the nodes' containers should run.
 """
@@ -29,11 +32,11 @@ from typing import Any
 
 from provisioning import ansible_yaml
 from provisioning.ansible_groups import variables_by_host
-from provisioning.ansible_node import BUS_PORT_OFFSET, read_node
+from provisioning.ansible_node import read_node
 from provisioning.ansible_value import SECRET_NAME, refusal, shown, typed
 from provisioning.contradictions import resolved
 from provisioning.errors import InventoryError
-from provisioning.inventory import Host, Inventory, Tls
+from provisioning.inventory import BUS_PORT_OFFSET, Host, Inventory, Tls
 from provisioning.login import Login, login_from_environment
 from provisioning.tls import TlsError, tls_context
 from provisioning.vault import HEADER, Vault
@@ -98,13 +101,19 @@ def parse_inventory(text: str, source: str) -> Inventory:
     variables = {name: _opened(vault, name, values) for name, values in found.items()}
     wide = {name: _common(source, name, [each.get(name) for each in variables.values()]) for name in CLUSTER_VARIABLES}
     login = login_from_environment()
-    hosts = resolved(source, [_host(source, name, values, login) for name, values in variables.items()])
+    found_hosts = [_host(source, name, values, login) for name, values in variables.items()]
+    hosts = resolved(source, found_hosts)
     _check_tls(source, hosts)
     timeout = 5000 if wide["redis_node_timeout"] is None else wide["redis_node_timeout"]
     if timeout < 1:
         raise refusal(source, "redis_node_timeout is milliseconds and positive", str(timeout))
     appendonly = wide["redis_appendonly"]
     settings = wide["redis_settings"] or {}
+    decided = {
+        "cluster-node-timeout": wide["redis_node_timeout"] is not None,
+        "appendonly": appendonly is not None,
+        "slots": any(node.slots for host in found_hosts for node in host.nodes),
+    }
     return Inventory(
         name=wide["redis_cluster_name"] or Path(source).stem,
         hosts=hosts,
@@ -115,6 +124,7 @@ def parse_inventory(text: str, source: str) -> Inventory:
         source=source,
         application_user=wide["redis_application_user"] or "",
         image=wide["redis_image"] or "",
+        given=frozenset(name for name, is_given in decided.items() if is_given),
     )
 
 

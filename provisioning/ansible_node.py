@@ -5,12 +5,9 @@ from __future__ import annotations
 import re
 
 from provisioning.ansible_value import check_name, mapping, refusal, typed
-from provisioning.inventory import Node, Role
+from provisioning.inventory import BUS_PORT_OFFSET, Node, Role
 from provisioning.login import Login
 from provisioning.slots import SlotRange
-
-BUS_PORT_OFFSET = 10000
-"""Client port to bus port where nothing else is said (Redis Cluster specification, "The cluster bus")."""
 
 NODE_KEYS = {
     "name": str,

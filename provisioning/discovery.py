@@ -12,7 +12,7 @@ from provisioning.errors import GauntletError, NodeUnreachable
 from provisioning.evidence.collect import SLACK_SECONDS
 from provisioning.evidence.rows import pairs
 from provisioning.evidence.side_by_side import side_by_side
-from provisioning.inventory import Host, Inventory, Node
+from provisioning.inventory import BUS_PORT_OFFSET, Host, Inventory, Node
 from provisioning.login import Login
 from provisioning.resp import Connection, Refused
 
@@ -83,6 +83,7 @@ def discovered(seed: Seed, login: Login) -> Inventory:
         tuple(Host(ip, ip, tuple(node for node in nodes if node.announced == ip)) for ip in hosts),
         _node_timeout(start, login),
         source=f"--seed {seed}",
+        given=frozenset(),
     )
 
 
@@ -144,7 +145,7 @@ def _named(asked: Node, view: ClusterView) -> Iterable[tuple[str, Node]]:
             f"{ip}:{entry.port}",
             "replica" if entry.is_replica else "master",
             entry.port,
-            entry.bus_port or entry.port + 10000,
+            entry.bus_port or entry.port + BUS_PORT_OFFSET,
             announced=ip,
             lan=ip,
             outside=outside,

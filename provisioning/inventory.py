@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Literal
 
 from provisioning.errors import InventoryError
@@ -11,11 +13,23 @@ from provisioning.slots import SlotRange
 
 Role = Literal["master", "replica"]
 
+BUS_PORT_OFFSET = 10000
+"""Client port to bus port where nothing else is said (Redis Cluster specification, "The cluster bus")."""
+
 CONFIG_DIR = "/opt/redis"
 """Where a host keeps the configuration files of its nodes (the seed's directory)."""
 
 DATA_DIR = "/srv/redis"
 """Where a simulated host shows the data volumes of its nodes, one directory each."""
+
+
+@lru_cache(maxsize=4096)
+def plain_address(text: str) -> str:
+    """Return an address as it is compared: an IP in its shortest form (fd00::1), a name in lower case."""
+    try:
+        return str(ipaddress.ip_address(text))
+    except ValueError:
+        return text.lower().rstrip(".")
 
 
 @dataclass(frozen=True)
@@ -97,12 +111,16 @@ class WantedShard:
     replicas: tuple[Node, ...]
 
 
+GIVEN = frozenset({"cluster-node-timeout", "appendonly", "slots"})
+"""What an inventory may leave to us: what it leaves out is built so, and wanted of no cluster that exists."""
+
+
 @dataclass(frozen=True)
 class Inventory:
     """The wanted cluster. ``simulation`` is the name of the simulated cluster, empty for real hosts.
 
     ``application_user`` is the ACL user that applications log in with, ``image`` the image that the nodes'
-    containers should run; empty where the inventory names none.
+    containers should run; empty where the inventory names none. ``given`` says which of GIVEN it decides.
     """
 
     name: str
@@ -114,6 +132,7 @@ class Inventory:
     source: str = ""
     application_user: str = ""
     image: str = ""
+    given: frozenset[str] = GIVEN
 
     @property
     def simulated(self) -> bool:
@@ -180,4 +199,5 @@ def with_node_timeout(inventory: Inventory, milliseconds: int) -> Inventory:
             observed=str(milliseconds),
             advice="for example --node-timeout 5000",
         )
-    return replace(inventory, node_timeout_ms=milliseconds)
+    given = inventory.given | {"cluster-node-timeout"}
+    return replace(inventory, node_timeout_ms=milliseconds, given=given)

@@ -17,7 +17,7 @@ from provisioning.errors import SimulationError
 from provisioning.formation import Identity, identities, join, seeded_nodes_conf
 from provisioning.hosts.simulated import Container, File, SimulatedHost, foreign_object
 from provisioning.images import ServerImage
-from provisioning.inventory import CONFIG_DIR, DATA_DIR, Inventory, Node
+from provisioning.inventory import CONFIG_DIR, DATA_DIR, GIVEN, Inventory, Node
 from provisioning.networks import HostNetworks, build_networks
 from provisioning.ownership import CLUSTER_LABEL, DockerObject, Run, is_ours, objects, remove
 from provisioning.reach import Reach, chosen_reach, published_ports, publishing_addresses
@@ -314,7 +314,9 @@ def _effective(wanted: Inventory, name: str, networks: HostNetworks) -> Inventor
         hosts.append(
             replace(host, address=lan, nodes=nodes, ansible_host=container, connection="community.docker.docker")
         )
-    return replace(wanted, hosts=tuple(hosts), simulation=name, source="", application_user="", image="")
+    return replace(
+        wanted, hosts=tuple(hosts), simulation=name, source="", application_user="", image="", given=GIVEN
+    )
 
 
 def _create_container(api: Any, name: str, **options: Any) -> None:

@@ -21,15 +21,10 @@ def write_inventory(inventory: Inventory, path: Path) -> None:
             "ansible_host": host.ansible_host,
             "ansible_connection": host.connection,
             "redis_address": host.address,
-            "redis_nodes": [_written_node(node) for node in host.nodes],
+            "redis_nodes": [_written_node(node, "slots" in inventory.given) for node in host.nodes],
             **{name: value for name, value in login.items() if name not in shared_login},
         }
-    shared: dict[str, Any] = {
-        "redis_cluster_name": inventory.name,
-        "redis_node_timeout": inventory.node_timeout_ms,
-        "redis_appendonly": inventory.appendonly,
-        **shared_login,
-    }
+    shared: dict[str, Any] = {"redis_cluster_name": inventory.name, **_written_decisions(inventory), **shared_login}
     rest = {
         "redis_settings": dict(inventory.settings),
         "redis_application_user": inventory.application_user,
@@ -62,11 +57,20 @@ def _written_login(node: Node) -> dict[str, Any]:
     }
 
 
-def _written_node(node: Node) -> dict[str, Any]:
+def _written_decisions(inventory: Inventory) -> dict[str, Any]:
+    """Return what the inventory decides and could have left to us."""
+    values = {
+        "cluster-node-timeout": ("redis_node_timeout", inventory.node_timeout_ms),
+        "appendonly": ("redis_appendonly", inventory.appendonly),
+    }
+    return dict(pair for name, pair in values.items() if name in inventory.given)
+
+
+def _written_node(node: Node, with_slots: bool) -> dict[str, Any]:
     entry: dict[str, Any] = {"name": node.name, "role": node.role, "port": node.port, "bus_port": node.bus_port}
     if node.role == "replica":
         entry["replica_of"] = node.replica_of
-    else:
+    elif with_slots:
         entry["slots"] = ",".join(map(str, node.slots))
     if node.container:
         entry["container"] = node.container

@@ -12,7 +12,7 @@ from provisioning.errors import GauntletError
 from provisioning.evidence.host import HostEvidence
 from provisioning.evidence.inventory_json import inventory_from_dict, inventory_to_dict
 from provisioning.evidence.node import NodeEvidence
-from provisioning.inventory import Inventory, Node
+from provisioning.inventory import Inventory, Node, plain_address
 from provisioning.node_entry import NodeEntry
 
 SCHEMA = 1
@@ -30,7 +30,8 @@ class Evidence:
     ``taken_at`` is ISO 8601 UTC, ``duration`` how long the look took in seconds. ``reachable_ports`` is
     what the looking process itself could reach (``ip:port`` to yes or no), None unless it was declared a
     vantage point. ``earlier`` is what was seen of the same cluster at some earlier time, for what only
-    a comparison shows; it is not written to a capture.
+    a comparison shows; it is not written to a capture. ``fleeting`` are findings, rule and subject, that
+    this look shows and one just before did not, of what may pass by itself.
     """
 
     nodes: tuple[NodeEvidence, ...]
@@ -40,6 +41,7 @@ class Evidence:
     duration: float = 0.0
     reachable_ports: Mapping[str, bool] | None = field(default=None)
     earlier: Evidence | None = field(default=None, repr=False)
+    fleeting: frozenset[tuple[str, str]] = frozenset()
 
     @classmethod
     def of_listings(cls, listings: Iterable[tuple[str, str]], taken_at: str = "") -> Self:
@@ -73,16 +75,17 @@ class Evidence:
 
     @cached_property
     def wanted_by_id(self) -> Mapping[str, Node]:
-        """The inventory's node behind each node id: by the id that it calls its own, else by the address others see."""
+        """The inventory's node behind each node id: by the id that it calls its own, else by IP or hostname."""
         if self.wanted is None:
             return {}
         nodes = {node.full_name: node for node in self.wanted.nodes}
-        places = {(node.announced, node.port): node for node in self.wanted.nodes if node.announced}
+        places = {(plain_address(node.announced), node.port): node for node in self.wanted.nodes if node.announced}
         found = {node_id: nodes[seen.name] for node_id, seen in self._by_id.items() if seen.name in nodes}
         taken = {node.full_name for node in found.values()}
         by_trust = sorted(self._entries, key=lambda entry: (entry.is_lost, not entry.link_connected))
         for entry in by_trust:
-            node = places.get((entry.ip, entry.port))
+            addresses = (plain_address(each) for each in (entry.ip, entry.hostname) if each)
+            node = next((node for each in addresses if (node := places.get((each, entry.port)))), None)
             if node is not None and entry.node_id not in found and node.full_name not in taken:
                 found[entry.node_id] = node
                 taken.add(node.full_name)
@@ -132,6 +135,7 @@ class Evidence:
             "hosts": [host.to_dict() for host in self.hosts],
             "wanted": None if self.wanted is None else inventory_to_dict(self.wanted),
             "reachable_ports": None if self.reachable_ports is None else dict(self.reachable_ports),
+            "fleeting": sorted(map(list, self.fleeting)),
         }
 
     @classmethod
@@ -153,6 +157,7 @@ class Evidence:
                 values.get("taken_at", ""),
                 float(values.get("duration", 0.0)),
                 values.get("reachable_ports"),
+                fleeting=frozenset((str(rule), str(subject)) for rule, subject in values.get("fleeting", ())),
             )
         except (KeyError, TypeError, ValueError, AttributeError) as problem:
             raise CaptureError("the capture is damaged", observed=repr(problem)) from problem

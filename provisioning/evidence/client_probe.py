@@ -42,8 +42,8 @@ def probed(inventory: Inventory, evidence: Evidence, run: str) -> Evidence:
     which is checked. Redirects are followed as a client follows them, to the address that they name.
     """
     slots = [shard.master.slots[0].first for shard in inventory.shards if shard.master.slots]
-    outside = {(node.announced, node.port): node.outside for node in inventory.nodes}
     nodes = {node.full_name: node for node in inventory.nodes}
+    outside = _ways_in(nodes, evidence)
     silent = frozenset(nodes[seen.name].outside for seen in evidence.nodes if seen.unreachable and seen.name in nodes)
 
     def probe(seen: NodeEvidence) -> NodeEvidence:
@@ -53,6 +53,16 @@ def probed(inventory: Inventory, evidence: Evidence, run: str) -> Evidence:
 
     done = side_by_side({seen.name: partial(probe, seen) for seen in evidence.nodes}, REST_SECONDS)
     return replace(evidence, nodes=tuple(done[seen.name] or _late(seen) for seen in evidence.nodes))
+
+
+def _ways_in(nodes: Mapping[str, Node], evidence: Evidence) -> dict[_Address, _Address]:
+    """Return where this process dials what a redirect may name: a node's address, or the hostname that it announces."""
+    named = {
+        (own.hostname, own.port): nodes[seen.name].outside
+        for seen in evidence.nodes
+        if seen.name in nodes and (own := seen.view.myself if seen.view else None) and own.hostname
+    }
+    return named | {(node.announced, node.port): node.outside for node in nodes.values()}
 
 
 def with_probes(evidence: Evidence, probes: Evidence) -> Evidence:

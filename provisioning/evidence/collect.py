@@ -50,6 +50,10 @@ DANGEROUS = ("FLUSHALL", "CONFIG", "DEBUG", "SHUTDOWN")
 WITHOUT_LOGIN = (("PING",), ("CONFIG", "GET", "maxmemory"))
 """What is asked without a login. Both only read; the second says whether more than a greeting is allowed."""
 
+HUNG_UP = ("TLS: it asks for", "TLS: no handshake:", "[Errno 104]", "[Errno 32]", "the server closed")
+"""How an error begins where a server ends a connection for want of a client certificate: by an alert of TLS, or,
+where that is overtaken by the end, without a word (TLS 1.3: after the client's side of the handshake)."""
+
 TOPOLOGY: Mapping[str, tuple[str, ...]] = {
     "cluster_nodes": ("CLUSTER", "NODES"),
     "cluster_slots": ("CLUSTER", "SLOTS"),
@@ -231,8 +235,13 @@ def _ask_again(node: Node, first: NodeEvidence, written: int, deadline: float) -
 
 
 def _without_login(node: Node, seen: NodeEvidence, deadline: float) -> NodeEvidence:
-    """Add what the node answers to whoever does not log in: read and write go nowhere, nothing is changed."""
-    stranger = Connection(node.outside, tls=node.tls, deadline=deadline, read_only=True)
+    """Add what the node answers to whoever does not log in: read and write go nowhere, nothing is changed.
+
+    Nor does such a caller have our certificate. One whom the node therefore hangs up on is kept out, if
+    it had let us in with ours.
+    """
+    tls = replace(node.tls, cert_file="", key_file="") if node.tls is not None else None
+    stranger = Connection(node.outside, tls=tls, deadline=deadline, read_only=True)
     with stranger as link:
         try:
             answers = link.calls(WITHOUT_LOGIN, raise_refusals=False)
@@ -241,6 +250,9 @@ def _without_login(node: Node, seen: NodeEvidence, deadline: float) -> NodeEvide
         except NodeUnreachable as problem:
             if seen.unreachable:
                 return seen
+            if tls != node.tls and problem.observed.startswith(HUNG_UP):
+                kept_out = f"NOAUTH without a client certificate ({problem.observed})"
+                return replace(seen, anonymous={" ".join(words[:2]): kept_out for words in WITHOUT_LOGIN})
             return replace(seen, not_collected={**seen.not_collected, "anonymous": str(problem.observed)})
     said = {
         " ".join(words[:2]): str(answer) if isinstance(answer, Refused) else "OK"

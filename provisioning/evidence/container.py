@@ -15,7 +15,7 @@ AOF_CUT = "loaded anyway because"
 class ContainerEvidence:
     """``state`` is the engine's word (``running``, ``exited``, ``paused``, ...) or ``absent``.
 
-    ``image`` is the reference that it was made from, ``image_id`` and ``digests`` what that was then.
+    ``image`` is the reference that it was made from, ``image_id`` what that was then.
     ``restart`` is the restart policy's name, empty for the engine's default, which is never.
     ``mounts`` are pairs of the path inside the container and the named volume there (``bind:PATH`` for
     a directory of the host's, ``tmpfs`` for memory). ``aof_cut`` is what the server logged where it dropped
@@ -28,7 +28,6 @@ class ContainerEvidence:
     state: str = ""
     image: str = ""
     image_id: str = ""
-    digests: tuple[str, ...] = ()
     restart: str = ""
     mounts: tuple[tuple[str, str], ...] = ()
     aof_cut: str = ""
@@ -46,7 +45,6 @@ class ContainerEvidence:
             str((found.get("State") or {}).get("Status") or ""),
             str(config.get("Image") or ""),
             str(found.get("Image") or ""),
-            (),
             "" if policy == "no" else policy,
             tuple(sorted((str(each.get("Destination")), _source(each)) for each in found.get("Mounts") or ())),
             aof_cut,
@@ -56,14 +54,13 @@ class ContainerEvidence:
     def to_dict(self) -> dict[str, Any]:
         """Return it as JSON values."""
         values = {each.name: getattr(self, each.name) for each in fields(self)}
-        return {**values, "digests": list(self.digests), "mounts": [list(pair) for pair in self.mounts]}
+        return {**values, "mounts": [list(pair) for pair in self.mounts]}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
         """Return what ``to_dict`` was called on; unknown keys are ignored."""
         known = {each.name for each in fields(cls)}
         taken = {key: value for key, value in values.items() if key in known}
-        taken["digests"] = tuple(taken.get("digests", ()))
         taken["mounts"] = tuple((str(path), str(source)) for path, source in taken.get("mounts", ()))
         return cls(**taken)
 

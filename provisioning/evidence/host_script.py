@@ -6,6 +6,7 @@ import json
 import re
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from provisioning.evidence.container import AOF_CUT, ContainerEvidence, aof_cut_in
@@ -16,6 +17,15 @@ from provisioning.inventory import Host, Node
 CONNECT_SECONDS = 2
 """How long one TCP connect may take; on a LAN it takes under a millisecond."""
 
+DIALLED_AT_ONCE = 50
+"""Connects of one batch: each is a shell of its own."""
+
+DIAL_SECONDS = 2
+"""No batch begins later. With CONNECT_SECONDS all of them end well within what the whole script may take."""
+
+TOOLS = {"bash": ("reachable_ports",), "ss": ("listening",), "ps": ("processes", "open_files")}
+"""What the script needs on a host, and the fields that are missing without."""
+
 START_LINES = 500
 """How much of a container's log is read for what the server said when it started."""
 
@@ -23,7 +33,33 @@ AS_WANTED = "(the inventory's)"
 NOT_AS_WANTED = "(another than the inventory's)"
 """What stands for a password in the facts, which never hold one."""
 
-_TITLE = re.compile(r"(?:\S*/)?(?:redis|valkey)-server \S*:(\d+)\b.*")
+NOT_KEPT = "(left out)"
+"""What stands for the rest of a directive that may hold anybody's password."""
+
+HIDDEN = ("user", "rename-command")
+"""Such directives: an ACL user with its passwords in clear, a command's secret name."""
+
+_TITLE = re.compile(r"((?:\S*/)?(?:redis|valkey)-server [^\s=]*:(\d+)(?: \[\w+\])?)(?!\S).*")
+_ENGINE = re.compile(r"(\S*dockerd)(?!\S).*")
+
+DIAL = f"""\
+dial() {{
+timeout {CONNECT_SECONDS} bash -c 'exec 3<>"/dev/tcp/$1/$2"' dial "$1" "$2" 2>/dev/null
+case $? in 0) echo "connect $1:$2 open";; 1|124) echo "connect $1:$2 closed";; esac
+}}
+began=$(date +%s) dialled=0
+while read -r host port
+do
+dial "$host" "$port" </dev/null &
+dialled=$((dialled + 1))
+[ $((dialled % {DIALLED_AT_ONCE})) -eq 0 ] || continue
+wait
+[ $(($(date +%s) - began)) -lt {DIAL_SECONDS} ] || break
+done <<'END'"""
+"""Dials the addresses that follow, one ``host port`` a line up to ``END``; they are data and nothing else.
+
+The end of ``timeout`` tells: 1 is refused or no way there, 124 no answer; anything else says nothing of the port.
+"""
 
 OF_REMOTE = (
     "if command -v docker >/dev/null 2>&1; then echo 'engine installed yes'",
@@ -38,14 +74,10 @@ OF_REMOTE = (
 def look_script(host: Host, targets: Iterable[tuple[str, int]], *, remote: bool) -> str:
     """Return a script each line of whose output begins with its subject.
 
-    ``targets`` are the addresses that the host is to dial, side by side. On a ``remote`` host its
-    engine and its kernel are asked as well.
+    ``targets`` are the addresses that the host is to dial, in batches and in this order; those that it
+    has no time for are left out. On a ``remote`` host its engine and its kernel are asked as well.
     """
-    connects = [
-        f'(timeout {CONNECT_SECONDS} bash -c "exec 3<>/dev/tcp/{ip}/{port}" 2>/dev/null && word=open || word=closed;'
-        f' echo "connect {ip}:{port} $word") &'
-        for ip, port in targets
-    ]
+    lacking = f"for each in {' '.join(TOOLS)}; do command -v $each >/dev/null 2>&1 || echo lacks $each; done"
     paths = [
         path
         for node in host.nodes
@@ -56,15 +88,18 @@ def look_script(host: Host, targets: Iterable[tuple[str, int]], *, remote: bool)
     ]
     names = " ".join(shlex.quote(node.container or node.name) for node in host.nodes)
     inspect = (
-        "for each in " + names + "; do docker inspect --type container --format '{{json .}}' $each 2>/dev/null"
+        "for each in " + names + "; do docker inspect --type container --format '{{json .}}' \"$each\" 2>/dev/null"
         ' | sed "s|^|container $each |"; '
-        "began=$(docker inspect --type container --format '{{.State.StartedAt}}' $each 2>/dev/null) && "
-        f'timeout {CONNECT_SECONDS} docker logs --since "$began" $each 2>&1 | head -n {START_LINES} '
+        "began=$(docker inspect --type container --format '{{.State.StartedAt}}' \"$each\" 2>/dev/null) && "
+        f'timeout {CONNECT_SECONDS} docker logs --since "$began" "$each" 2>&1 | head -n {START_LINES} '
         f"| grep -m 1 '{AOF_CUT}' | sed \"s|^|aofcut $each |\"; done"
     )
     return "\n".join(
         [
-            *connects,
+            lacking,
+            DIAL,
+            *(f"{ip} {port}" for ip, port in targets),
+            "END",
             "wait",  # before the rest: output in blocks must not be cut by lines of the connects
             "ps -o sid= $$ | sed 's/^/session /'",
             "ps -ww -eo sid=,pid=,ppid=,uid=,gid=,args= | sed 's/^/process /'",
@@ -87,17 +122,20 @@ def read_look(host: Host, output: str, *, remote: bool) -> HostEvidence:
     - ``addresses``: its IPv4 addresses, loopback left out
     - ``files``: path of configuration and data -> ``uid:gid mode``, the mode in octal
     - ``mounts``: the mount points
+
+    A field is None where the host lacks the tool that shows it. Of a ``remote`` host only servers and engines
+    are kept of its processes, without arguments. Raises ValueError or LookupError for output in another form.
     """
     said: dict[str, list[str]] = {}
-    for line in output.splitlines():
+    for line in output.split("\n"):
         subject, _, rest = line.partition(" ")
         said.setdefault(subject, []).append(rest)
     engine = dict(line.split(" ", 1) for line in said.get("engine", []) if " " in line)
-    return HostEvidence(
+    seen = HostEvidence(
         host.name,
         reachable_ports={address: word == "open" for address, word in map(str.split, sorted(said.get("connect", [])))},
         listening=tuple(sorted(line.split()[3] for line in said.get("socket", []))),
-        processes=_processes(said),
+        processes=_processes(said, remote=remote),
         containers=_containers(host, said) if remote and engine else None,
         engine=_engine(engine) if remote and engine else None,
         directives=_directives(host, said),
@@ -109,23 +147,41 @@ def read_look(host: Host, output: str, *, remote: bool) -> HostEvidence:
             "mounts": sorted(line.split()[4] for line in said.get("mount", [])),
         },
     )
+    return _without(seen, [tool for tool in said.get("lacks", []) if tool in TOOLS])
 
 
-def _processes(said: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
-    own = {line.strip() for line in said.get("session", [])}
+def _without(seen: HostEvidence, tools: Sequence[str]) -> HostEvidence:
+    """Return the evidence without the fields that these tools would have shown."""
+    missing = {field: f"there is no {tool} on the host" for tool in tools for field in TOOLS[tool]}
+    empty: dict[str, Any] = dict.fromkeys(missing)
+    return replace(seen, not_collected={**seen.not_collected, **missing}, **empty)
+
+
+def _rows(said: Mapping[str, Sequence[str]]) -> list[list[str]]:
+    """Return session, pid, parent, user, group and command line of each process that has a command line."""
     rows = (line.split(maxsplit=5) for line in said.get("process", []))
-    return tuple(" ".join(rest) for session, *rest in rows if session not in own)
+    return [row for row in rows if len(row) == 6]
+
+
+def _processes(said: Mapping[str, Sequence[str]], *, remote: bool) -> tuple[str, ...]:
+    """Return all but the look's own; servers' arguments, and whatever else a real host runs, stay there."""
+    own = {line.strip() for line in said.get("session", [])}
+    found = []
+    for session, *ids, command in _rows(said):
+        known = _TITLE.fullmatch(command) or (_ENGINE.fullmatch(command) if remote else None)
+        if session not in own and (known or not remote):
+            found.append(" ".join((*ids, known[1] if known else command)))
+    return tuple(found)
 
 
 def _open_files(host: Host, said: Mapping[str, Sequence[str]]) -> dict[str, int]:
     limits = dict(line.split() for line in said.get("limit", []) if len(line.split()) == 2)
     ports = {node.port: node.full_name for node in host.nodes}
     found = {}
-    for line in said.get("process", []):
-        _, pid, _, _, _, title = line.split(maxsplit=5)
+    for _, pid, _, _, _, title in _rows(said):
         server = _TITLE.fullmatch(title)
-        if server and int(server[1]) in ports and limits.get(pid, "").isdecimal():
-            found[ports[int(server[1])]] = int(limits[pid])
+        if server and int(server[2]) in ports and limits.get(pid, "").isdecimal():
+            found[ports[int(server[2])]] = int(limits[pid])
     return found
 
 
@@ -146,7 +202,7 @@ def _of_file(node: Node, lines: Iterable[str]) -> dict[str, str]:
         except ValueError:
             words = line.split()
         if words:
-            value = " ".join(words[1:])
+            value = NOT_KEPT if words[0].lower() in HIDDEN else " ".join(words[1:])
             if words[0].lower() in SECRET_SETTINGS:
                 value = AS_WANTED if value == node.password else NOT_AS_WANTED
             found[words[0].lower()] = value
@@ -175,7 +231,11 @@ def _containers(host: Host, said: Mapping[str, Sequence[str]]) -> dict[str, Cont
     cut = {name: aof_cut_in(line) for name, _, line in (each.partition(" ") for each in said.get("aofcut", []))}
     for line in said.get("container", []):
         name, _, text = line.partition(" ")
+        if not text:  # docker inspect prints an empty line for what is not there
+            continue
         inspected[name] = json.loads(text)
+        if not isinstance(inspected[name], dict):
+            raise ValueError(f"docker inspect {name}: no object")
     return {
         node.full_name: ContainerEvidence.of_inspect(name, inspected[name], aof_cut=cut.get(name, ""))
         if (name := node.container or node.name) in inspected

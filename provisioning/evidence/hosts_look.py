@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import subprocess
 import time
@@ -28,7 +29,7 @@ from provisioning.inventory import Host, Inventory
 from provisioning.simulation import Simulation
 
 SCRIPT_SECONDS = 6
-"""How long everything on one host may take: the connects run side by side."""
+"""How long everything on one host may take: the connects run side by side, in batches."""
 
 HOST_SECONDS = SCRIPT_SECONDS + 1.0
 """The same with the way to the host: after that it counts as one that gave no answer."""
@@ -41,6 +42,9 @@ OF_SCRIPT = ("reachable_ports", "listening", "processes", "directives", "open_fi
 
 OF_HOST = (*OF_SCRIPT, "containers")
 """Fields that are missing where the host, or the engine that it runs on, gave no answer."""
+
+DIALLED = re.compile(r"[0-9A-Za-z._:-]+")
+"""An IP address or a host's name. Whatever else a node redirects to is handed to nothing and nobody."""
 
 
 class HostAccess(Protocol):
@@ -93,17 +97,18 @@ def look_at_hosts(
 ) -> tuple[HostEvidence, ...]:
     """Return what each host shows and reaches, by one command on each, all at once.
 
-    ``reachable_ports`` has every address that was to be dialled but the host's own; ``processes`` one
-    ``pid ppid uid gid command line`` each (those of the look itself left out). Beside the facts of
-    ``read_look`` a simulated host has ``networks``: network -> its address there, by the engine.
-    A host that gives no answer in time is evidence too.
+    ``reachable_ports`` has every address that was to be dialled, but the host's own where there are others
+    to dial these; ``processes`` one ``pid ppid uid gid command line`` each (those of the look itself left
+    out). Beside the facts of ``read_look`` a simulated host has ``networks``: network -> its address
+    there, by the engine. A host that gives no answer in time is evidence too.
     """
     targets = list(dialled)
+    alone = len(inventory.hosts) == 1
     jobs = {
         host.name: (
-            partial(_look, simulation, host, targets)
+            partial(_look, simulation, host, targets if alone else _others(host, targets))
             if simulation is not None
-            else partial(_look_remote, host, accesses[host.name], targets)
+            else partial(_look_remote, host, accesses[host.name], targets if alone else _others(host, targets))
         )
         for host in inventory.hosts
         if simulation is not None or host.name in accesses
@@ -114,14 +119,17 @@ def look_at_hosts(
 
 
 def _dialled(inventory: Inventory, evidence: Evidence) -> list[tuple[str, int]]:
-    """Return the client and bus port of every node, and whereto nodes redirect their clients."""
+    """Return the client and bus port of every node, and whereto nodes redirect their clients.
+
+    What is no address is left out: that nobody dialled it is for the rules to say.
+    """
     found = dict.fromkeys((n.lan or n.announced, port) for n in inventory.nodes for port in (n.port, n.bus_port))
     for node in evidence.nodes:
         for raw in (node.moved or {}).values():
             redirect = parse_redirect(raw)
             if redirect is not None and redirect.names_host:
                 found[redirect.host, redirect.port] = None
-    return [(ip, port) for ip, port in found if ip]
+    return [(ip, port) for ip, port in found if DIALLED.fullmatch(ip)]
 
 
 def _reached(targets: Sequence[tuple[str, int]]) -> dict[str, bool]:
@@ -133,14 +141,16 @@ def _reached(targets: Sequence[tuple[str, int]]) -> dict[str, bool]:
 def _connects(address: tuple[str, int]) -> bool:
     try:
         socket.create_connection(address, timeout=CONNECT_SECONDS).close()
-    except OSError:
+    except (OSError, UnicodeError):  # UnicodeError: the name can be no host's
         return False
     return True
 
 
-def _others(host: Host, targets: Iterable[tuple[str, int]]) -> list[tuple[str, int]]:
+def _others(host: Host, targets: Sequence[tuple[str, int]]) -> list[tuple[str, int]]:
+    """Return all but the host's own, in an order of its own: what one has no time for another has dialled."""
     own = {(node.lan or node.announced, port) for node in host.nodes for port in (node.port, node.bus_port)}
-    return [each for each in targets if each not in own]
+    first = next((n for n, each in enumerate(targets) if each in own), 0)
+    return [each for each in (*targets[first:], *targets[:first]) if each not in own]
 
 
 def _look(simulation: Simulation, host: Host, targets: Iterable[tuple[str, int]]) -> HostEvidence:
@@ -152,11 +162,11 @@ def _look(simulation: Simulation, host: Host, targets: Iterable[tuple[str, int]]
     except (docker.errors.DockerException, requests.RequestException) as problem:
         why = f"the engine: {problem}"
         return HostEvidence(host.name, not_collected=dict.fromkeys(OF_HOST, why))
-    script = look_script(host, _others(host, targets), remote=False)
     try:
-        seen = read_look(host, _run_inside(container, script), remote=False)
-    except SimulationError as problem:
-        missing = dict.fromkeys(OF_SCRIPT, problem.observed)
+        seen = read_look(host, _run_inside(container, look_script(host, targets, remote=False)), remote=False)
+    except (SimulationError, ValueError, LookupError) as problem:
+        why = problem.observed if isinstance(problem, SimulationError) else _not_read(problem)
+        missing = dict.fromkeys(OF_SCRIPT, why)
         return HostEvidence(host.name, containers=of_engine, facts={"networks": networks}, not_collected=missing)
     return replace(seen, containers=of_engine, facts={**seen.facts, "networks": networks})
 
@@ -185,14 +195,19 @@ def _run_inside(container: str, script: str) -> str:
 
 def _look_remote(host: Host, access: HostAccess, targets: Iterable[tuple[str, int]]) -> HostEvidence:
     try:
-        ended = access.run(look_script(host, _others(host, targets), remote=True), SCRIPT_SECONDS)
-    except GauntletError as problem:
-        why = problem.observed or problem.summary
-    else:
+        ended = access.run(look_script(host, targets, remote=True), SCRIPT_SECONDS)
         if ended.code == 0:
             return read_look(host, ended.output, remote=True)
         why = f"the command on the host ended with {ended.code}: {ended.output.strip()[-200:] or 'no message'}"
+    except GauntletError as problem:
+        why = problem.observed or problem.summary
+    except (ValueError, LookupError) as problem:
+        why = _not_read(problem)
     return HostEvidence(host.name, not_collected=dict.fromkeys((*OF_SCRIPT, "containers", "engine", "kernel"), why))
+
+
+def _not_read(problem: Exception) -> str:
+    return f"what the host shows cannot be read: {problem}"
 
 
 class _Engine:

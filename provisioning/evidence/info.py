@@ -7,8 +7,12 @@ import hmac
 import re
 from collections.abc import Iterable, Mapping
 
-SECRET_SETTINGS = frozenset({"requirepass", "masterauth", "tls-key-file-pass", "tls-client-key-file-pass"})
+SECRET_SETTINGS = frozenset(
+    {"requirepass", "masterauth", "primaryauth", "tls-key-file-pass", "tls-client-key-file-pass"}
+)
 """Settings whose values never leave the process."""
+
+_NUMBER = re.compile(r"-?[0-9]{1,20}")
 
 
 def parse_info(text: str) -> dict[str, str]:
@@ -23,6 +27,11 @@ def parse_info(text: str) -> dict[str, str]:
 def parse_subfields(text: str) -> dict[str, str]:
     """Read the ``key=value,key=value`` of INFO's ``db0`` and replica lines."""
     return {key: value for key, divided, value in (each.partition("=") for each in text.split(",")) if divided}
+
+
+def parse_number(text: str | None) -> int | None:
+    """Return the whole number that a field or setting is; None where it is not there or none."""
+    return int(text) if text is not None and _NUMBER.fullmatch(text) else None
 
 
 def mask_secrets(config: Mapping[str, str], salt: bytes) -> dict[str, str]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from provisioning.evidence.info import SECRET_SETTINGS
-from provisioning.inventory import Host, Inventory, Node, Tls
+from provisioning.inventory import GIVEN, Host, Inventory, Node, Tls
 from provisioning.slots import SlotRange
 
 
@@ -21,6 +21,7 @@ def inventory_to_dict(inventory: Inventory) -> dict[str, Any]:
         "source": inventory.source,
         "application_user": inventory.application_user,
         "image": inventory.image,
+        "given": sorted(inventory.given),
         "hosts": [
             {
                 "name": host.name,
@@ -56,6 +57,7 @@ def inventory_from_dict(values: Mapping[str, Any]) -> Inventory:
         values.get("source", ""),
         values.get("application_user", ""),
         values.get("image", ""),
+        frozenset(map(str, values.get("given", GIVEN))),
     )
 
 

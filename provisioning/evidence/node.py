@@ -34,7 +34,6 @@ class NodeEvidence:
     ``unreachable`` says why it did not answer at all (empty where it did). ``not_collected`` maps the
     name of a field to the reason why it is None. A field that is None without a reason was never part
     of this target, as all but ``cluster_nodes`` in a pasted listing.
-    ``facts`` is for what later rules need and no field holds; its values must be JSON.
     """
 
     name: str
@@ -60,7 +59,6 @@ class NodeEvidence:
     second_time: float | None = None
     loading: bool = False
     unreachable: str = ""
-    facts: Mapping[str, Any] = field(default_factory=dict)
     not_collected: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property

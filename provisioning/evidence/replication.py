@@ -6,18 +6,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from provisioning.evidence.info import parse_subfields
+from provisioning.evidence.info import parse_number, parse_subfields
 
 
 @dataclass(frozen=True)
 class ReplicaLink:
-    """A replica as its master's INFO lists it. ``offset`` is in bytes of the replication stream, ``lag`` in seconds."""
+    """A replica as its master's INFO lists it. ``offset`` is in bytes of the replication stream."""
 
     ip: str
     port: int
     state: str
     offset: int
-    lag: int
 
     @property
     def online(self) -> bool:
@@ -39,7 +38,6 @@ class Replication:
     master_ip: str = ""
     master_port: int = 0
     link_up: bool | None = None
-    syncing: bool = False
     last_io_seconds: int = -1
     link_down_seconds: int = -1
     read_only: bool = True
@@ -57,7 +55,6 @@ def parse_replication(info: Mapping[str, str]) -> Replication:
             master_ip=info.get("master_host", ""),
             master_port=max(_number(info.get("master_port")), 0),
             link_up=info.get("master_link_status") == "up",
-            syncing=info.get("master_sync_in_progress") == "1",
             last_io_seconds=_number(info.get("master_last_io_seconds_ago")),
             link_down_seconds=_link_down(info),
             read_only=info.get("slave_read_only", "1") == "1",
@@ -77,7 +74,6 @@ def parse_replication(info: Mapping[str, str]) -> Replication:
                 max(_number(each.get("port")), 0),
                 each.get("state", ""),
                 _number(each.get("offset")),
-                _number(each.get("lag")),
             )
             for each in listed
         ),
@@ -94,7 +90,5 @@ def _link_down(info: Mapping[str, str]) -> int:
 
 
 def _number(text: str | None) -> int:
-    try:
-        return int(text or "-1")
-    except ValueError:
-        return -1
+    number = parse_number(text)
+    return -1 if number is None else number

@@ -78,7 +78,7 @@ def test_a_client_certificate_is_shown_where_it_is_asked_for(server: TlsServer) 
     server.configure("tls-auth-clients", "yes")
     try:
         ca = server.file("ca.pem")
-        assert "certificate required" in said(server, Tls(ca))
+        assert "client certificate" in said(server, Tls(ca))
         assert said(server, Tls(ca, server.file("client.pem"), server.file("client.key"))) == "PONG"
     finally:
         server.configure("tls-auth-clients", "no")

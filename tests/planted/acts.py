@@ -79,6 +79,25 @@ def blank(cluster: Cluster, node: Node, *names: str) -> None:
     on_host(cluster, node.host, f"rm -rf {paths}")
 
 
+def change_server(cluster: Cluster, node: Node, reference: str) -> None:
+    """Put a container of another image in the place of the node's, and start it."""
+    api: Any = cluster.simulated.engine.client.api
+    name = cluster.simulated.nodes[node.full_name].name
+    before = api.inspect_container(name)
+    host = before["HostConfig"]
+    api.remove_container(name, force=True)
+    api.create_container(
+        reference,
+        name=name,
+        command=before["Config"]["Cmd"],
+        labels=before["Config"]["Labels"],
+        host_config=api.create_host_config(
+            binds=host["Binds"], network_mode=host["NetworkMode"], pid_mode=host["PidMode"]
+        ),
+    )
+    start(cluster, node)
+
+
 def forget(cluster: Cluster, member: Node) -> None:
     """Let all others forget a working member, and wait until they could take it in again."""
     node_id = cluster.ids()[member.full_name]

@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection
+from typing import TypeVar
 
 from fixtures.rules.judge import Judgement, Verdict, judge
-from fixtures.rules.needs import ON_HOSTS, Need
 from fixtures.rules.registry import RULES
 from provisioning.cluster import REJOIN_SECONDS, Cluster
 from provisioning.errors import WaitTimeout
-from provisioning.evidence.collect import collect
 from provisioning.evidence.hosts_look import look_everywhere
 from provisioning.waiting import wait_until
 from tests.planted.plant import Plant
 
+T = TypeVar("T")
+
 BLOCKED = 5
 """Reasons shown why a verdict is unknown; one silent node gives dozens."""
 
-PACE = 0.2
-"""Seconds between two looks; one takes about 0.25 s on an idle machine, most of it for the hosts."""
-
-BEYOND_NODES = frozenset({*ON_HOSTS, Need.VANTAGE, Need.PROBES})
-"""What a rule may need that nodes alone do not say."""
+PACE = 0.25
+"""Seconds between two looks; one takes about as long on an idle machine, most of it processor time."""
 
 
 class Missed(AssertionError):
@@ -37,88 +35,74 @@ class Gate:
         self.run = run
         self.budget = REJOIN_SECONDS + 4 * cluster.inventory.node_timeout
         """Seconds for a defect to show, or for a repair to work: detection, an election, a rejoin."""
+        self.seen: Judgement | None = None
+        """What the last look said, None where something was done since."""
 
     def look(self) -> Judgement:
         """Return what all rules say now."""
-        return judge(look_everywhere(self.cluster.inventory, self.cluster.simulation, probe_run=self.run))
-
-    def ask(self) -> Judgement:
-        """Return what the rules say of what the nodes alone say: for waits, as it costs a fraction of a look."""
-        return judge(collect(self.cluster.inventory))
-
-    def shows(self, rule: str) -> bool:
-        """True where a look is worth its price: the nodes alone show the rule's finding, or cannot."""
-        return bool(BEYOND_NODES.intersection(RULES[rule].needs)) or bool(self.ask().of(rule))
+        self.seen = judge(look_everywhere(self.cluster.inventory, self.cluster.simulation, probe_run=self.run))
+        return self.seen
 
     def wait_whole(self) -> None:
         """Wait until no rule finds anything, notices included."""
-        seen = self.ask()
 
         def whole() -> bool:
-            nonlocal seen
-            seen = self.ask()
-            if seen.verdict is Verdict.HOLDS and not seen.findings:
-                seen = self.look()
-                return seen.verdict is Verdict.HOLDS and not seen.findings
-            return False
-
-        wait_until(whole, "no finding", self.budget, shown=lambda: told(seen), poll=PACE)
-
-    def wait_found(self, plant: Plant, subjects: Collection[str]) -> Judgement:
-        """Wait until the plant's rule finds exactly these subjects. Raises Missed."""
-        seen = self.ask()
-
-        def found() -> Judgement | None:
-            nonlocal seen
-            if not self.shows(plant.rule):
-                return None
             seen = self.look()
-            return seen if {each.subject for each in seen.of(plant.rule)} == set(subjects) else None
+            return seen.verdict is Verdict.HOLDS and not seen.findings
+
+        self._wait(whole, "no finding")
+
+    def wait_found(self, plant: Plant, subjects: Collection[str]) -> None:
+        """Wait until the plant's rule finds exactly these subjects. Raises Missed."""
+
+        def found() -> bool:
+            return {each.subject for each in self.look().of(plant.rule)} == set(subjects)
 
         try:
-            return wait_until(found, f"{plant.rule} finds {', '.join(subjects)}", self.budget, poll=PACE)
+            self._wait(found, f"{plant.rule} finds {', '.join(subjects)}")
         except WaitTimeout as problem:
-            raise Missed(f"{problem}\nwhat was found instead:\n{told(seen)}") from None
+            raise Missed(str(problem)) from None
 
     def wait_step(self, plant: Plant, step: int) -> Judgement:
         """Wait until the rule of that step finds something, those of the steps before nothing, and no stranger.
 
         A stranger is a rule that does not follow from the plant. What it finds and what cannot pass by
-        itself is not waited for. After the first step findings must have stayed the same for a node
-        timeout: who has just come back is refused a failover until all have learnt of it.
+        itself is not waited for. Where the step is a failover, findings must have stayed the same for a
+        node timeout: who has just come back is refused one until all have learnt of it.
         """
         rule, gone = plant.steps[step], frozenset(plant.steps[:step])
-        seen, since = self.look(), time.monotonic()
-        settling = self.cluster.inventory.node_timeout if step else 0.0
+        before, since = frozenset[tuple[str, str]](), time.monotonic()
+        last = self.seen
 
         def ready() -> Judgement | None:
-            nonlocal seen, since
-            before, seen = _summary(seen), self.look()
-            since = since if _summary(seen) == before else time.monotonic()
+            nonlocal before, since, last
+            seen, last = last or self.look(), None
+            summary = frozenset((found.rule, found.subject) for found in seen.findings)
+            before, since = summary, since if summary == before else time.monotonic()
             strangers = [found for found in seen.findings if found.rule not in plant.related]
             lasting = "\n".join(str(found) for found in strangers if not RULES[found.rule].transient)
             assert not lasting, f"found beside {plant.rule}, which is what was planted:\n{lasting}\n{told(seen)}"
             done = not any(seen.of(each) for each in gone - {rule})
-            settled = time.monotonic() - since >= settling
+            failover = step and any("CLUSTER FAILOVER" in found.repair for found in seen.of(rule))
+            settled = not failover or time.monotonic() - since >= self.cluster.inventory.node_timeout
             return seen if seen.of(rule) and not strangers and done and settled else None
 
-        def shown() -> str:
-            return f"{_unrelated(plant, seen)}\n{told(seen)}"
+        return self._wait(ready, f"{rule}, and nothing that does not follow from {plant.id}", plant.related)
 
-        return wait_until(ready, f"{rule} and nothing unrelated to {plant.id}", self.budget, shown=shown, poll=PACE)
-
-
-def _summary(seen: Judgement) -> frozenset[tuple[str, str]]:
-    return frozenset((found.rule, found.subject) for found in seen.findings)
+    def _wait(self, look: Callable[[], T | None], expected: str, related: Collection[str] | None = None) -> T:
+        return wait_until(look, expected, self.budget, shown=lambda: told(self.seen, related), poll=PACE)
 
 
-def _unrelated(plant: Plant, seen: Judgement) -> str:
-    ids = dict.fromkeys(found.rule for found in seen.findings if found.rule not in plant.related)
-    return f"unrelated: {', '.join(ids) or 'none'}"
+def told(judgement: Judgement | None, related: Collection[str] | None = None) -> str:
+    """Return every finding, a paragraph each, and the first reasons why something could not be decided.
 
-
-def told(judgement: Judgement) -> str:
-    """Return every finding, a paragraph each, and the first reasons why something could not be decided."""
+    With ``related``, the ids that are expected, those that are not come first.
+    """
+    if judgement is None:
+        return "nothing was looked at"
+    if related is not None:
+        strangers = sorted({found.rule for found in judgement.findings} - set(related))
+        return f"unrelated: {', '.join(strangers) or 'none'}\n{told(judgement)}"
     findings = [f"{found}\n  repair: {found.repair}\n  {found.evidence}" for found in judgement.findings]
     unknown = [f"{rule_id}: not collected: {why}" for rule_id, why in judgement.not_collected[:BLOCKED]]
     return "\n".join([*findings, *unknown])

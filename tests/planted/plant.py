@@ -16,7 +16,8 @@ The test's id is the function's name with dashes. The test (``test_planted.py``)
    about a consequence of the same defect. Say in a comment of which. Never name a false alarm there;
 4. the repair that the finding gives is run, line by line as it stands (see ``repairing.py``), and
    after it, each as soon as it is found, those of the rules in ``then``, for a way back in several
-   steps. A rule that only shows a consequence, and says so, has its repair in ``repaired_by``;
+   steps. A rule that only shows a consequence, and says so, has its repair in ``repaired_by``; where
+   the repair is no command but patience, or work, ``by_hand`` does it;
 5. the cluster must be healthy again, not one finding.
 
 The cluster is shared by the plants of a worker and rebuilt after one that left a trace (an election,
@@ -69,7 +70,7 @@ class Plant:
 
     ``rule``: the id that it must be found under. ``also``: ids that may be found beside it. ``then``:
     ids whose repairs are run after its own, one after the other. ``repaired_by``: the id whose repair is
-    run, where the rule's own sends the reader there.
+    run, where the rule's own sends the reader there. ``by_hand``: what is done instead of its repair.
     """
 
     id: str
@@ -79,6 +80,7 @@ class Plant:
     also: frozenset[str] = frozenset()
     then: tuple[str, ...] = ()
     repaired_by: str = ""
+    by_hand: Callable[[Cluster], None] | None = field(default=None, repr=False)
     bed: Bed = SHARED
     rebuild: bool = False
     slow: bool = False
@@ -105,6 +107,7 @@ def plant(
     also: Collection[str] = (),
     then: tuple[str, ...] = (),
     repaired_by: str = "",
+    by_hand: Callable[[Cluster], None] | None = None,
     bed: Bed = SHARED,
     rebuild: bool = False,
     slow: bool = False,
@@ -115,7 +118,9 @@ def plant(
         plant_id = build.__name__.replace("_", "-")
         if plant_id in PLANTS:
             raise ValueError(f"two plants are called {plant_id}")
-        PLANTS[plant_id] = Plant(plant_id, rule, claim, build, frozenset(also), then, repaired_by, bed, rebuild, slow)
+        PLANTS[plant_id] = Plant(
+            plant_id, rule, claim, build, frozenset(also), then, repaired_by, by_hand, bed, rebuild, slow
+        )
         return build
 
     return register

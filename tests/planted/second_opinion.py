@@ -9,7 +9,7 @@ import pytest
 
 from provisioning.cluster import Cluster
 from provisioning.faults.process import SIGKILL_EXIT
-from provisioning.inventory import Node
+from provisioning.inventory import Inventory, Node
 from tests.planted.plant import Plant
 from tests.planted.repairing import inside
 from tests.planted.results import write
@@ -19,7 +19,7 @@ CAP_SECONDS = 10
 """It has no timeout of its own: a black-holed address holds it for 133 s, a paused node for ever."""
 
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
-_COMPLAINT = re.compile(r"\[ERR\]|\[WARNING\]|^(?:\(error\) )?[A-Z]{3,} |Could not connect|Error|error:")
+_COMPLAINT = re.compile(r"\[ERR\]|WARNING|^(?:\(error\) )?[A-Z]{3,} |Could not connect|Error|error:")
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,11 @@ def pytest_configure(config: pytest.Config) -> None:
     def witness(plant: Plant, cluster: Cluster) -> None:
         node = good_node(plant, cluster)
         ended = inside(cluster, node, f"redis-cli --cluster check {node.lan}:{node.port}", CAP_SECONDS)
-        opinion = Opinion(None) if ended.code == SIGKILL_EXIT else Opinion(ended.code, complaint(cluster, ended.output))
+        opinion = (
+            Opinion(None)
+            if ended.code == SIGKILL_EXIT
+            else Opinion(ended.code, complaint(cluster.inventory, ended.output))
+        )
         write(config, f"{plant.id}.check.json", asdict(opinion))
 
     config.stash.setdefault(WITNESSES, []).append(witness)
@@ -58,10 +62,10 @@ def good_node(plant: Plant, cluster: Cluster) -> Node:
     return max(running, key=lambda node: (cluster.state(node) == "ok", known[node.full_name]))
 
 
-def complaint(cluster: Cluster, output: str) -> str:
+def complaint(inventory: Inventory, output: str) -> str:
     """Return the first line that complains, with names for addresses and without ids, which differ from run to run."""
     lines = (_COLOURS.sub("", line).strip() for line in output.splitlines())
     found = next((line for line in lines if _COMPLAINT.search(line)), "")
-    for node in cluster.inventory.nodes:
+    for node in inventory.nodes:
         found = found.replace(f"{node.lan}:{node.port}", node.full_name)
     return re.sub(r"\b[0-9a-f]{40}\b", "<id>", found)

@@ -88,6 +88,7 @@ def test_nothing_is_found_of_a_new_cluster(garden: Supply, watched: Watched, for
         simulation.remove()
 
 
+@pytest.mark.slow
 def test_a_manual_failover_and_the_way_back(whole: Cluster, watched: Watched) -> None:
     """In between the gate tells what has changed places and what that means; then nothing."""
     vigil = watched(whole)

@@ -64,7 +64,7 @@ def whole(request: pytest.FixtureRequest, garden: Supply) -> Iterator[Cluster]:
 )
 def test_a_look_at_silence_ends_in_time(whole: Cluster, silence: Silence) -> None:
     """It names just those who are silent, each with a reason, has all else, and leaves nothing running."""
-    before, threads = look(whole)[0], set(threading.enumerate())
+    before, threads = whole_look(whole), set(threading.enumerate())
     with silence.done(whole):
         seen, took = look(whole)
         check_nothing_stays(threads)
@@ -77,7 +77,7 @@ def test_a_look_at_silence_ends_in_time(whole: Cluster, silence: Silence) -> Non
 @pytest.mark.slow
 def test_a_host_that_freezes_in_the_middle_of_a_look_holds_nobody_up(whole: Cluster) -> None:
     """The command that runs there is given up; the look ends in time and has all else."""
-    before, threads = look(whole)[0], set(threading.enumerate())
+    before, threads = whole_look(whole), set(threading.enumerate())
     found: list[tuple[Evidence, float]] = []
     silent, host = whole.inventory.hosts[1].nodes[0], whole.inventory.hosts[0].name
     looking = threading.Thread(target=lambda: found.append(look(whole)), daemon=True)
@@ -127,6 +127,8 @@ def test_an_interrupted_look_ends_at_once(whole: Cluster, tmp_path: Path) -> Non
             try:
                 assert program.stdout is not None
                 assert program.stdout.readline() == "looking\n"
+                threads = Path(f"/proc/{program.pid}/task")
+                wait_until(lambda: len(list(threads.iterdir())) > 1, "the look waits for the node", INTERRUPTED_SECONDS)
                 program.send_signal(signal.SIGINT)
                 began = time.monotonic()
                 said, trouble = program.communicate(timeout=ALL_SECONDS)
@@ -143,6 +145,17 @@ def look(cluster: Cluster) -> tuple[Evidence, float]:
     began = time.monotonic()
     seen = look_everywhere(cluster.inventory, cluster.simulated, probe_run="bound")
     return seen, time.monotonic() - began
+
+
+def whole_look(cluster: Cluster) -> Evidence:
+    """Return a look at the cluster before anything is silent: nothing wrong, nothing missing."""
+    seen, _ = look(cluster)
+    judgement = judge(seen)
+    assert (judgement.verdict, judgement.not_collected) == (Verdict.HOLDS, ())
+    assert [host.name for host in seen.hosts] == [host.name for host in cluster.inventory.hosts]
+    assert all(node.probes for node in seen.nodes)
+    assert all(host.reachable_ports for host in seen.hosts)
+    return seen
 
 
 def check_nodes(seen: Evidence, before: Evidence, silent: Collection[Node]) -> None:

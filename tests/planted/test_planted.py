@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from provisioning.cluster import Cluster
@@ -14,7 +16,7 @@ from tests.planted.witness import Witness
 pytestmark = pytest.mark.destructive
 
 
-def each_plant() -> list[pytest.param]:  # type: ignore[valid-type]
+def each_plant() -> list[Any]:
     """Return every plant as a parameter whose id is the plant's."""
     return [pytest.param(each, id=each.id, marks=[pytest.mark.slow] if each.slow else []) for each in all_plants()]
 
@@ -31,6 +33,13 @@ def test_a_planted_defect_is_found_and_repaired(
     gate.wait_found(plant, (named,) if isinstance(named, str) else named)
     for witness in witnesses:
         witness(plant, bed)
-    for step, rule in enumerate(plant.steps):
-        repair(bed, gate.wait_step(plant, step).of(rule))
+        gate.seen = None
+
+    for step in range(len(plant.steps)):
+        seen = gate.wait_step(plant, step)
+        if plant.by_hand and not step:
+            plant.by_hand(bed)
+        else:
+            repair(bed, seen.of(plant.steps[step]))
+        gate.seen = None
     gate.wait_whole()

@@ -131,25 +131,6 @@ def test_a_look_without_probes_only_reads(whole: Cluster) -> None:
     assert {node.probes for node in seen.nodes} == {None}
 
 
-def test_what_refuses_a_write_is_told_in_its_own_words(broken: Cluster, run: str) -> None:
-    """Whatever the reason for which a master takes no writes, it is seen through every node."""
-    without_replicas, full, unable = broken.inventory.masters
-    assert broken.call(without_replicas, "CONFIG", "SET", "min-replicas-to-write", 2) == "OK"
-    assert broken.call(full, "CONFIG", "SET", "maxmemory", "1mb") == "OK"
-    _let_saving_fail(broken, unable)
-    refusals = {without_replicas: "NOREPLICAS", full: "OOM", unable: "MISCONF"}
-    seen = look(broken, run)
-    for node, word in refusals.items():
-        assert {each.write.partition(" ")[0] for each in _through_all(broken, seen, node)} == {word}
-
-    assert broken.call(without_replicas, "CONFIG", "SET", "min-replicas-to-write", 0) == "OK"
-    assert broken.call(without_replicas, "CLUSTER", "DELSLOTS", without_replicas.slots[0].first) == "OK"
-    seen = look(broken, run)
-    assert {each.write.partition(" ")[0] for each in _through_all(broken, seen, without_replicas)} == {"CLUSTERDOWN"}
-    assert not any(each.left for node in broken.inventory.masters for each in _through_all(broken, seen, node))
-    wait_no_key(broken)
-
-
 def test_a_key_that_cannot_be_removed_is_told_and_expires(whole: Cluster, run: str) -> None:
     """Where a node refuses the removal the key lives on for 60 s at the most, and the evidence says so."""
     node = whole.inventory.masters[0]
@@ -188,6 +169,25 @@ def test_a_node_that_falls_silent_in_the_middle_keeps_its_keys_no_longer_than_th
     assert left
     assert all(0 < milliseconds <= 1000 * TTL_SECONDS for milliseconds in left.values())
     assert all(each.left and not each.write for each in _through_all(whole, seen, node))
+
+
+def test_what_refuses_a_write_is_told_in_its_own_words(broken: Cluster, run: str) -> None:
+    """Whatever the reason for which a master takes no writes, it is seen through every node."""
+    without_replicas, full, unable = broken.inventory.masters
+    assert broken.call(without_replicas, "CONFIG", "SET", "min-replicas-to-write", 2) == "OK"
+    assert broken.call(full, "CONFIG", "SET", "maxmemory", "1mb") == "OK"
+    _let_saving_fail(broken, unable)
+    refusals = {without_replicas: "NOREPLICAS", full: "OOM", unable: "MISCONF"}
+    seen = look(broken, run)
+    for node, word in refusals.items():
+        assert {each.write.partition(" ")[0] for each in _through_all(broken, seen, node)} == {word}
+
+    assert broken.call(without_replicas, "CONFIG", "SET", "min-replicas-to-write", 0) == "OK"
+    assert broken.call(without_replicas, "CLUSTER", "DELSLOTS", without_replicas.slots[0].first) == "OK"
+    seen = look(broken, run)
+    assert {each.write.partition(" ")[0] for each in _through_all(broken, seen, without_replicas)} == {"CLUSTERDOWN"}
+    assert not any(each.left for node in broken.inventory.masters for each in _through_all(broken, seen, node))
+    wait_no_key(broken)
 
 
 def _through_all(cluster: Cluster, seen: Evidence, node: Node) -> list[ProbeResult]:

@@ -8,12 +8,12 @@ from dataclasses import replace
 import pytest
 
 from provisioning.evidence import CaptureError, Evidence, NodeEvidence
-from provisioning.evidence.info import mask_secrets, parse_info
+from provisioning.evidence.info import mask_secrets, parse_info, parse_number
 from provisioning.evidence.redirect import parse_redirect
 from provisioning.evidence.replication import parse_replication
 from provisioning.evidence.rows import parse_cluster_shards, parse_cluster_slots, plain
 from provisioning.slots import SlotRange
-from tests.unit.listing import M1, M2, R3, change, node_changed, node_id, pasted, seen_by_all
+from tests.unit.listing import M1, M2, R3, change, node_changed, node_id, pasted, seen_by_all, wanted
 
 pytestmark = pytest.mark.unit
 
@@ -21,6 +21,7 @@ pytestmark = pytest.mark.unit
 def test_capture_survives_json() -> None:
     """Evidence written as JSON and read again is the same, but for the passwords, which are not in it."""
     evidence = node_changed(seen_by_all(), M2, not_collected={"config": "NOPERM"}, config=None)
+    evidence = replace(evidence, wanted=wanted(given=frozenset({"slots"})))
     text = json.dumps(evidence.to_dict())
     assert "secret-of-the-test" not in text
     again = Evidence.from_dict(json.loads(text))
@@ -31,6 +32,15 @@ def test_capture_survives_json() -> None:
     assert again.wanted == evidence.wanted.with_nodes(
         {node.full_name: replace(node, password="") for node in evidence.wanted.nodes}
     )
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [("42", 42), ("-1", -1), ("0", 0), ("", None), (None, None), ("4 2", None), ("\u0664", None), ("9" * 5000, None)],
+)
+def test_a_field_is_a_whole_number_or_none(text: str | None, number: int | None) -> None:
+    """Numbers of INFO and CONFIG GET are read in one way; what a damaged recording has instead is none."""
+    assert parse_number(text) == number
 
 
 @pytest.mark.parametrize("values", [{}, {"schema": 99}, {"schema": 1}, {"schema": 1, "nodes": [{"nonsense": 1}]}])

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from provisioning.ansible_inventory import DEFAULT_INVENTORY, parse_inventory, read_inventory
 from provisioning.errors import InventoryError
-from provisioning.inventory import Inventory, Node, Tls
+from provisioning.inventory import GIVEN, Inventory, Node, Tls, with_node_timeout
 from provisioning.login import PASSWORD_VARIABLE, TLS_FILE_VARIABLES, TLS_VARIABLE, USER_VARIABLE
 from provisioning.planned_inventory import planned_inventory
 from provisioning.slots import SLOTS, SlotRange
@@ -293,6 +293,7 @@ def inventories(draw: st.DrawFn) -> Inventory:
         simulation=draw(st.sampled_from(["", "redis-gauntlet-x"])),
         application_user=draw(st.one_of(st.just(""), words)),
         image=draw(st.one_of(st.just(""), words)),
+        given=GIVEN,
     )
 
 
@@ -303,6 +304,21 @@ def test_what_is_written_reads_the_same(inventory: Inventory, tmp_path: Path) ->
     file = tmp_path / "effective.yaml"
     write_inventory(inventory, file)
     assert alike(read_inventory(file)) == alike(inventory)
+
+
+def test_what_is_left_out_is_not_taken_for_given(tmp_path: Path) -> None:
+    """An inventory remembers what it leaves to us, also when it is written; --node-timeout is given."""
+    content = document()
+    variables = content["all"]["children"]["redis_cluster"]["vars"]
+    del variables["redis_node_timeout"], variables["redis_appendonly"]
+    bare = parsed(content)
+    assert (bare.given, bare.node_timeout_ms, bare.appendonly) == (frozenset(), 5000, True)
+    assert parsed(cluster_vars()).given == GIVEN - {"slots"}
+    assert parse_inventory(nodes_of("0-5460", "5461-10922", "10923-16383"), "x.yaml").given == {"slots"}
+    assert with_node_timeout(bare, 700).given == {"cluster-node-timeout"}
+    file = tmp_path / "written.yaml"
+    write_inventory(bare, file)
+    assert alike(read_inventory(file)) == alike(bare)
 
 
 @pytest.mark.parametrize("login", [{}, {"redis_user": "ada", "redis_password": "own", "redis_tls_ca_file": CA_FILE}])

@@ -54,6 +54,48 @@ def test_address_that_is_not_the_inventorys_is_found() -> None:
     assert "CONFIG SET cluster-announce-ip 192.168.171.101" in finding.repair
 
 
+def announced_as(evidence: Evidence, name: str, address: str) -> Evidence:
+    """Return the evidence with another address for the node in the inventory."""
+    assert evidence.wanted is not None
+    node = replace(evidence.wanted.node(name), announced=address, lan=address)
+    return replace(evidence, wanted=evidence.wanted.with_nodes({name: node}))
+
+
+@pytest.mark.parametrize("hostname", ["", "r1.example.com", "R1.example.com.", "cache-1"])
+def test_a_name_in_the_inventory_is_not_compared_with_an_ip(hostname: str) -> None:
+    """A node that the inventory has by name is right under any IP, whatever can be told of its own name."""
+    named = announced_as(seen_by_all(lambda lines: change(lines, R1, hostname=hostname)), R1, "r1.example.com")
+    assert findings(named, "unroutable-announced-address") == ()
+    assert named.wanted_by_id[entries()[R1].node_id].full_name == R1
+
+
+def test_another_name_than_the_inventorys_is_found() -> None:
+    """Of two qualified names that differ the repair announces the inventory's as a name, not as an IP."""
+    other = announced_as(seen_by_all(lambda lines: change(lines, R1, hostname="x.example.com")), R1, "r1.example.com")
+    (finding,) = findings(other, "unroutable-announced-address")
+    assert finding.repair.endswith("CONFIG SET cluster-announce-hostname r1.example.com")
+    loopback = announced_as(seen_by_all(lambda lines: change(lines, R1, ip="127.0.0.1")), R1, "r1.example.com")
+    (finding,) = findings(loopback, "unroutable-announced-address")
+    assert "announce-ip r1" not in finding.repair
+
+
+def test_a_node_known_by_its_hostname_only_is_the_inventorys() -> None:
+    """A node that did not answer is told by the hostname that others have for it."""
+    evidence = announced_as(
+        seen_by_all(lambda lines: change(lines, R1, hostname="r1.example.com")), R1, "r1.example.com"
+    )
+    silent = node_changed(evidence, R1, cluster_nodes=None, unreachable="no answer")
+    assert findings(silent, "unexpected-node") == findings(silent, "missing-node") == ()
+
+
+def test_one_ip_in_two_spellings_is_one_address() -> None:
+    """IPs are compared as addresses, not as text; a wrong port alone is repaired as a port."""
+    evidence = announced_as(seen_by_all(lambda lines: change(lines, R1, ip="fd00::1")), R1, "FD00:0::1")
+    assert findings(evidence, "unroutable-announced-address") == ()
+    (finding,) = findings(seen_by_all(lambda lines: change(lines, R1, port=7000)), "unroutable-announced-address")
+    assert finding.repair.endswith("CONFIG SET cluster-announce-port 6374")
+
+
 def test_own_line_without_ip_is_a_warning() -> None:
     """A node that does not know its own IP is found, and is not compared by host."""
     evidence = pasted(lambda lines: change(lines, M1, ip="", port=7000, bus_port=None))

@@ -134,7 +134,7 @@ def test_node_among_others_with_save_points_gets_theirs() -> None:
     for name in NAMES:
         evidence = node_changed(evidence, name, config={"appendonly": "no"})
     (finding,) = findings(node_changed(evidence, M1, config={"save": ""}), "persistence-off")
-    assert finding.repair == 'redis-cli -h 192.168.171.101 -p 6373 CONFIG SET save "3600 1 300 100 60 10000"'
+    assert finding.repair == "redis-cli -h 192.168.171.101 -p 6373 CONFIG SET save '3600 1 300 100 60 10000'"
 
 
 def test_setting_that_all_have_is_repaired_on_all() -> None:

@@ -15,6 +15,7 @@ import pytest
 from fixtures.rules.engines import is_unpinned
 from fixtures.rules.finding import Severity
 from fixtures.rules.judge import judge
+from fixtures.rules.registry import RULES
 from provisioning.evidence import Evidence, HostEvidence
 from provisioning.evidence.container import ContainerEvidence
 from provisioning.evidence.host_script import NOT_AS_WANTED
@@ -199,6 +200,8 @@ def test_huge_pages_are_noticed_where_a_server_takes_them() -> None:
     for name in (M1, R1):
         always = node_changed(always, name, config={"disable-thp": "yes"})
     assert findings(always, "transparent-huge-pages") == ()
+    refused = node_changed(always, R1, config=None, not_collected={"config": "NOPERM"})
+    assert judge(refused, [RULES["transparent-huge-pages"]]).verdict == "unknown"
 
 
 @pytest.mark.parametrize(
@@ -343,6 +346,31 @@ def test_repair_brings_a_value_into_force_too() -> None:
     )
     repairs = [each.repair.splitlines()[1:] for each in findings(wrong, "config-file-differs")]
     assert repairs == [[], ["docker restart sim-redis-host-1-redis_master"]]
+
+
+@pytest.mark.parametrize(("user", "found"), [("repl", 0), ("default", 1)])
+def test_a_replication_user_has_a_password_of_its_own(user: str, found: int) -> None:
+    """masterauth is the inventory's password only where a replica logs in as default."""
+    evidence = file_changed(seen_by_all(), masterauth=NOT_AS_WANTED, masteruser=user)
+    assert len(findings(evidence, "config-file-differs")) == found
+
+
+def test_an_engine_that_nobody_uses_is_left_alone() -> None:
+    """Docker that is not to start at boot, beside Redis from a package, is no defect; where nodes need it, it is."""
+    gone = ContainerEvidence("redis_master", "absent")
+    rules = ("engine-down", "service-not-enabled")
+    for running in ("yes", "no"):
+        unused = host_changed(
+            seen_by_all(), engine={"running": running, "enabled": "no"}, containers={M1: gone, R1: gone}
+        )
+        assert [findings(unused, rule) for rule in rules] == [(), ()]
+    silent = node_changed(unused, R1, info=None, unreachable="no answer")
+    assert all(findings(silent, rule) for rule in rules)
+    assert unused.wanted is not None
+    named = {R1: replace(unused.wanted.node(R1), container="redis_slave")}
+    assert all(findings(replace(unused, wanted=unused.wanted.with_nodes(named)), rule) for rule in rules)
+    hidden = host_changed(unused, processes=("1 0 0 0 /usr/bin/dockerd -H fd://",))
+    assert findings(hidden, "service-not-enabled")
 
 
 def test_password_reaches_the_file_by_standard_input() -> None:

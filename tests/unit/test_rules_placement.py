@@ -48,6 +48,7 @@ def test_master_whose_only_replica_is_unusable_is_found(flag: str) -> None:
     """A master is bare when its replica is failed, without address or in handshake, not when only suspected."""
     (finding,) = findings(pasted(lambda lines: change(lines, R3, flag=flag)), "master-without-replica")
     assert finding.subject == "192.168.171.101:6373"
+    assert finding.if_left not in finding.message
     assert findings(pasted(lambda lines: change(lines, R3, flag="pfail")), "master-without-replica") == ()
 
 

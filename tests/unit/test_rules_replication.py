@@ -10,7 +10,8 @@ from fixtures.rules.configuration import same_value
 from fixtures.rules.finding import Severity
 from fixtures.rules.judge import judge
 from provisioning.evidence import Evidence
-from tests.unit.listing import M1, M2, NAMES, R1, R3, findings, node_changed, seen_by_all
+from provisioning.slots import SlotRange
+from tests.unit.listing import M1, M2, NAMES, R1, R3, change, findings, node_changed, seen_by_all
 
 pytestmark = pytest.mark.unit
 
@@ -158,6 +159,26 @@ def test_inventory_settings_are_compared() -> None:
     wanted = replace(evidence.wanted, settings={"maxmemory": "100mb", "no-such-setting": "1"})
     found = findings(replace(evidence, wanted=wanted), "config-not-as-wanted")
     assert {each.subject for each in found} == set(NAMES)
+
+
+def test_what_the_inventory_leaves_out_is_not_wanted() -> None:
+    """Node timeout, persistence and slots of a cluster are as wanted where the inventory says nothing of them."""
+    own = seen_by_all(
+        lambda lines: change(lines, M1, slots=(SlotRange(0, 5459),)),
+        lambda lines: change(lines, M2, slots=(SlotRange(5460, 10922),)),
+    )
+    for name in NAMES:
+        own = node_changed(own, name, config={"cluster-node-timeout": "15000", "appendonly": "no"})
+    assert own.wanted is not None
+    rules = ("config-not-as-wanted", "slots-differ", "config-file-differs")
+    assert all(findings(own, rule) for rule in rules[:2])
+    files = {name: {"cluster-node-timeout": "15000", "appendonly": "no"} for name in NAMES}
+    hosts = tuple(
+        replace(host, directives={name: {**each, **files[name]} for name, each in (host.directives or {}).items()})
+        for host in own.hosts
+    )
+    silent = replace(own, hosts=hosts, wanted=replace(own.wanted, given=frozenset()))
+    assert {rule: findings(silent, rule) for rule in rules} == dict.fromkeys(rules, ())
 
 
 def test_low_node_timeout_is_a_warning() -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from fixtures.rules.finding import Severity
 from fixtures.rules.judge import judge
+from fixtures.rules.registry import RULES
 from provisioning.evidence import Evidence
 from provisioning.node_entry import NodeEntry
 from provisioning.slots import SlotRange
@@ -187,6 +188,28 @@ def test_stale_claim_is_told_from_a_late_view() -> None:
     assert findings(late, "stale-claim") == ()
 
 
+@pytest.mark.parametrize("epoch", [1, 9])
+def test_stale_claim_of_a_silent_node_is_told_from_a_late_view(epoch: int) -> None:
+    """Whom somebody names as master without a newer epoch than the owner's claims stale; with one others are late."""
+
+    def named(lines: Entries) -> None:
+        change(lines, M1, slots=())
+        change(lines, R3, role="master", master_id="", slots=(SlotRange(0, 5460),), config_epoch=epoch)
+
+    lines = ((name, seen_by_all(named if name == M2 else lambda _: None).node(name)) for name in (M1, M2, M3))
+    evidence = Evidence.of_listings([(name, node.cluster_nodes or "") for name, node in lines if node is not None])
+    found = findings(evidence, "stale-claim")
+    assert [(each.subject, each.seen_by) for each in found] == [("192.168.171.103:6374", (M2, M1, M3))][: epoch == 1]
+
+    def elected(lines: Entries) -> None:
+        change(lines, M1, role="replica", slots=(), master_id=node_id(R3), config_epoch=epoch + 1)
+        change(lines, R3, role="master", master_id="", slots=(SlotRange(0, 5460),), config_epoch=epoch + 1)
+
+    late = node_changed(seen_by_all(elected, only=[M2, R2, R3, R1]), M1, cluster_nodes=None, unreachable="dead")
+    assert "views-disagree" in rules_in(late)
+    assert findings(late, "stale-claim") == ()
+
+
 def test_slots_and_shards_must_say_what_nodes_says() -> None:
     """CLUSTER SLOTS or CLUSTER SHARDS that contradicts CLUSTER NODES is found."""
     evidence = seen_by_all()
@@ -202,6 +225,16 @@ def test_slots_and_shards_must_say_what_nodes_says() -> None:
     assert findings(without, "shards-disagree")
     assert findings(doubled, "shards-disagree")
     assert findings(emptied, "shards-disagree")
+
+
+@pytest.mark.parametrize(
+    ("said", "missing"), [("NOPERM no right", 1), ("LOADING it", 1), ("ERR Unknown subcommand", 0)]
+)
+def test_shards_that_a_server_refuses_are_not_taken_for_right(said: str, missing: int) -> None:
+    """A refused CLUSTER SHARDS leaves the rule undecided there; a server without that command leaves nothing out."""
+    evidence = node_changed(seen_by_all(), M1, cluster_shards=None, not_collected={"cluster_shards": said})
+    judgement = judge(evidence, [RULES["shards-disagree"]])
+    assert judgement.not_collected == (("shards-disagree", f"{M1}: CLUSTER SHARDS: {said}"),) * missing
 
 
 def test_slots_may_leave_out_a_replica_without_offset() -> None:

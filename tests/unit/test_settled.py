@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import pytest
 
+from fixtures.rules.judge import judge
 from fixtures.rules.settled import POLL_SECONDS, settled
 from provisioning.evidence import Evidence
-from tests.unit.listing import R1, change, pasted
+from tests.unit.listing import R1, R2, R3, change, pasted
 
 pytestmark = pytest.mark.unit
 
@@ -49,6 +51,16 @@ def test_what_passes_is_not_kept() -> None:
     looks = Looks(PASSING, PASSING, CALM, PASSING)
     assert settling(looks, 5.0)[0] is CALM
     assert looks.count == 3
+
+
+def test_what_the_last_look_alone_shows_is_no_finding() -> None:
+    """Beside a lasting suspicion, one of another node in each look is not reported: none of them has lasted."""
+    doubtful = [
+        pasted(partial(change, name=R1, flag="pfail"), partial(change, name=other, flag="pfail")) for other in (R2, R3)
+    ]
+    looks = Looks(*doubtful * 50)
+    kept, _ = settling(looks, 0.6)
+    assert {found.subject for found in judge(kept).of("node-pfail")} == {"192.168.171.101:6374"}
 
 
 def test_what_lasts_two_node_timeouts_is_kept() -> None:

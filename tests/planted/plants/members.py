@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from provisioning.cluster import Cluster
 from provisioning.inventory import Node
-from tests.planted.acts import blank, edit_nodes_conf, forget, kill, start, start_stranger, stop_stranger
+from tests.planted.acts import blank, configure, edit_nodes_conf, forget, kill, start, start_stranger, stop_stranger
 from tests.planted.plant import Bed, plant
 
 # A dead node is marked, has no link and no open port; its master has no replica, and may then not die.
@@ -80,12 +80,46 @@ def nodes_conf_of_replica_lost(cluster: Cluster) -> str:
 
 
 @plant(
+    "node-noaddr",
+    "a blank node has taken the address of a replica",
+    also=LOST_ITSELF,
+    then=("isolated-single-node", "empty-master"),
+)
+def address_reused(cluster: Cluster) -> str:
+    node = cluster.inventory.replicas[0]
+    lost = cluster.ids()[node.full_name]
+    kill(cluster, node)
+    blank(cluster, node)
+    start(cluster, node)
+    return lost[:8]
+
+
+@plant(
+    "myself-without-ip",
+    "a blank node that was told no address was never introduced",
+    also=LOST_ITSELF,
+    then=("isolated-single-node", *BACK_AS_REPLICA),
+)
+def node_never_introduced(cluster: Cluster) -> str:
+    node = cluster.inventory.replicas[0]
+    assert cluster.call(node, "CLUSTER", "RESET", "HARD") == "OK"
+    cluster.wait_for(
+        lambda: all("noaddr" in _flags(cluster, each) for each in cluster.inventory.nodes if each != node),
+        "nobody has an address for what it was",
+        cluster.rejoin_budget,
+    )
+    configure(cluster, [node], "cluster-announce-ip", "")
+    return node.full_name
+
+
+@plant(
     "slots-owned-by-failed-master",
     "a master has lost its nodes.conf and is back under a new id: nobody suspects the old one, nothing is elected",
     also=LOST_ITSELF
     | {"masters-concentrated-on-one-host", "slots-differ", "replica-of-other-master"}
     | {"failed-master-without-slots", "shards-disagree"},  # the old id, once its slots have gone to the successor
     then=("isolated-single-node", *BACK_AS_REPLICA, "role-differs"),
+    bed=Bed(node_timeout_ms=5000),  # it is back before anybody suspects it
 )
 def nodes_conf_of_master_lost(cluster: Cluster) -> str:
     node = cluster.inventory.masters[0]
@@ -165,3 +199,8 @@ def ghost(cluster: Cluster) -> str:
 def _killed(cluster: Cluster, node: Node) -> str:
     kill(cluster, node)
     return node.full_name
+
+
+def _flags(cluster: Cluster, viewer: Node) -> set[str]:
+    view = cluster.views([viewer])[viewer.full_name]
+    return {flag for entry in view.entries for flag in entry.flags} if view else set()

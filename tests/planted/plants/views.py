@@ -45,6 +45,7 @@ def host_cut_off(cluster: Cluster) -> str:
     "two masters that cannot reach each other have one config epoch",
     also=CUT,
     then=("bus-port-closed",),
+    bed=Bed(node_timeout_ms=10_000),  # the one that is restarted is not to be suspected
 )
 def epochs_collide(cluster: Cluster) -> str:
     one, other = cluster.inventory.masters[:2]

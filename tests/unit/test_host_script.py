@@ -1,0 +1,208 @@
+"""The script of a look runs nothing that a node or a host says, keeps no secret of theirs, and says what it lacks."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import socket
+import subprocess
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+
+from fixtures.rules.catalogue import catalogue
+from fixtures.rules.judge import judge
+from provisioning.evidence import HostEvidence
+from provisioning.evidence.host_script import DIALLED_AT_ONCE, look_script, read_look
+from provisioning.evidence.hosts_look import look_at_hosts, look_everywhere
+from provisioning.hosts.simulated import Exit
+from provisioning.inventory import Inventory
+from tests.unit.listing import M1, R1, node_changed, seen_by_all, wanted
+from tests.unit.test_resp import serving
+
+pytestmark = pytest.mark.unit
+
+HOST = wanted().hosts[0]
+SECRET = "hunter2"
+PORT_RULES = ("client-port-closed", "bus-port-closed")
+MOST_IN_ONE_ARGUMENT = 128 * 1024
+"""What Linux takes as one argument of a command (execve(2), MAX_ARG_STRLEN)."""
+
+
+@dataclass
+class Here:
+    """This machine as a host; with ``said`` one that says just that."""
+
+    said: str = ""
+
+    def run(self, script: str, seconds: float) -> Exit:
+        return Exit(0, self.said or shell(script))
+
+
+def shell(script: str, path: str = os.environ["PATH"]) -> str:
+    """Return what the shell of this machine prints for that script."""
+    command = ["/bin/sh", "-c", script]
+    return subprocess.run(command, env={"PATH": path}, capture_output=True, text=True, timeout=30, check=False).stdout
+
+
+def alone(host: str = "redis-host-1") -> Inventory:
+    """Return an inventory of that host only."""
+    return replace(wanted(), hosts=(wanted().host(host),))
+
+
+def tools(folder: Path, **scripts: str) -> str:
+    """Return a PATH on which these scripts come first."""
+    for name, script in scripts.items():
+        (folder / name).write_text(f"#!/bin/sh\n{script}\n", encoding="ascii")
+        (folder / name).chmod(0o755)
+    return f"{folder}:{os.environ['PATH']}"
+
+
+def seen(targets: Iterable[tuple[str, int]], path: str = os.environ["PATH"]) -> HostEvidence:
+    return read_look(HOST, shell(look_script(HOST, targets, remote=False), path), remote=False)
+
+
+def test_an_address_is_never_run(tmp_path: Path) -> None:
+    """Whatever stands where an address should be is dialled, not carried out."""
+    trap = tmp_path / "made"
+    for text in (f"$(touch${{IFS}}{trap})", f"`touch {trap}`", f'"; touch {trap}; "', f"'; touch {trap} #"):
+        shell(look_script(HOST, [(text, 6379)], remote=False))
+    assert not trap.exists()
+
+
+def test_a_redirect_to_no_address_is_not_dialled_and_makes_the_verdict_unknown() -> None:
+    """Nobody hands it to a shell, and the rule says that nobody dialled it."""
+    hostile = "MOVED 0 $(touch${IFS}/tmp/x):6379"
+
+    def answer(link: socket.socket, _: int) -> None:
+        while received := link.recv(65536):
+            said = [b"-ERR no"] * len(re.findall(rb"\n\*\d", received)) + [f"-{hostile}".encode()]
+            link.sendall(b"\r\n".join(said) + b"\r\n")
+
+    with serving(answer) as address:
+        node = replace(HOST.nodes[0], outside=address, password="")
+        inventory = replace(wanted(), hosts=(replace(HOST, nodes=(node,)),))
+        scripts: list[str] = []
+
+        class Kept(Here):
+            def run(self, script: str, seconds: float) -> Exit:
+                scripts.append(script)
+                return Exit(0, "")
+
+        looked = look_everywhere(inventory, accesses={HOST.name: Kept()})
+    assert list((looked.nodes[0].moved or {}).values()) == [hostile]
+    assert len(scripts) == 1
+    assert "touch" not in scripts[0]
+    judgement = judge(node_changed(seen_by_all(), M1, moved={0: hostile}))
+    assert [rule for rule, _ in judgement.not_collected] == ["moved-to-unreachable-address"]
+
+
+@pytest.mark.parametrize(("code", "reached"), [(0, True), (1, False), (124, False), (127, None), (137, None)])
+def test_only_an_end_that_tells_of_the_port_counts(tmp_path: Path, code: int, reached: bool | None) -> None:
+    """Refused and no answer are closed; a tool that could not be run says nothing."""
+    ports = seen([("127.0.0.1", 1)], tools(tmp_path, timeout=f"exit {code}")).reachable_ports
+    assert (ports or {}).get("127.0.0.1:1") is reached
+
+
+def test_a_host_without_tools_says_which(tmp_path: Path) -> None:
+    """What they would have shown is missing, with the reason; it is not empty, and no port is closed."""
+    found = seen([("127.0.0.1", 1)], str(tmp_path))
+    assert (found.reachable_ports, found.listening, found.processes, found.open_files) == (None, None, None, None)
+    assert {name: why.split()[3] for name, why in found.not_collected.items()} == {
+        "reachable_ports": "bash",
+        "listening": "ss",
+        "processes": "ps",
+        "open_files": "ps",
+    }
+
+
+def test_many_addresses_are_dialled_in_batches(tmp_path: Path) -> None:
+    """No more shells at once than a batch has, and the script is one that may be handed over as an argument."""
+    log = tmp_path / "log"
+    path = tools(tmp_path, timeout=f"echo begin >> {log}; echo end >> {log}; exit 1")
+    targets = [(f"127.0.{n // 250}.{n % 250 + 1}", 6379) for n in range(3 * DIALLED_AT_ONCE)]
+    found = seen(targets, path).reachable_ports or {}
+    at_once = most = 0
+    for line in log.read_text(encoding="ascii").split():
+        at_once += 1 if line == "begin" else -1
+        most = max(most, at_once)
+    assert 0 < most <= DIALLED_AT_ONCE
+    assert {f"{ip}:{port}" for ip, port in targets[:DIALLED_AT_ONCE]} <= set(found)
+    thousand_nodes = [(f"192.168.{n // 250}.{n % 250 + 1}", port) for n in range(1000) for port in (6379, 16379)]
+    assert len(look_script(HOST, thousand_nodes, remote=False)) < MOST_IN_ONE_ARGUMENT
+
+
+def test_passwords_of_acl_users_in_a_file_are_left_out() -> None:
+    """The directive stays, and with it nothing of the user; the same for a command's secret name."""
+    file = HOST.nodes[0].config_file
+    lines = (f"user app on >{SECRET} ~* +@all", f'USER "other" on ">{SECRET}"', f"rename-command CONFIG {SECRET}")
+    found = read_look(HOST, "\n".join(f"{file} {line}" for line in lines), remote=True)
+    assert set((found.directives or {})[M1]) == {"user", "rename-command"}
+    assert SECRET not in json.dumps(found.to_dict())
+
+
+def test_command_lines_of_a_real_host_stay_there() -> None:
+    """Of servers and engines what they are is kept, of all others nothing; the look's own are left out."""
+    lines = (
+        "session 9",
+        "process 1 1 0 0 0 mysqld --password=hunter2",
+        "process 1 2 1 0 0 /usr/bin/dockerd --token hunter2",
+        "process 1 3 1 5 5 redis-server --requirepass hunter2:6373",
+        "process 1 4 1 5 5 /usr/bin/redis-server 10.0.0.1:6373 [cluster]",
+        "process 1 5 1 5 5 valkey-server *:6374 --requirepass hunter2",
+        "process 9 6 1 5 5 redis-server *:7000 [cluster]",
+    )
+    found = read_look(HOST, "\n".join(lines), remote=True)
+    assert found.processes == (
+        "2 1 0 0 /usr/bin/dockerd",
+        "4 1 5 5 /usr/bin/redis-server 10.0.0.1:6373 [cluster]",
+        "5 1 5 5 valkey-server *:6374",
+    )
+
+
+def test_a_process_without_a_command_line_is_passed_over() -> None:
+    """It is none that anybody asks for, and the limits of the others are still read."""
+    lines = ("process 1 7 1 5 5 ", "process ", "process 1 8 1 5 5 redis-server *:6373 [cluster]", "limit 8 10032")
+    found = read_look(HOST, "\n".join(lines), remote=False)
+    assert found.processes == ("8 1 5 5 redis-server *:6373 [cluster]",)
+    assert found.open_files == {M1: 10032}
+
+
+def test_a_container_that_is_not_there_is_absent() -> None:
+    """``docker inspect`` prints an empty line for it."""
+    found = read_look(HOST, "engine installed yes\ncontainer redis_master ", remote=True)
+    assert {name: each.state for name, each in (found.containers or {}).items()} == {M1: "absent", R1: "absent"}
+
+
+@pytest.mark.parametrize("line", ["container redis_master {", "container redis_master null", "socket x", "connect a"])
+def test_an_odd_line_is_a_host_that_cannot_be_read(line: str) -> None:
+    """It is evidence that is missing, with the reason, and ends no look."""
+    (found,) = look_at_hosts(alone(), (), None, {"redis-host-1": Here(f"engine installed yes\n{line}")})
+    assert found.reachable_ports is None
+    assert found.not_collected["reachable_ports"].startswith("what the host shows cannot be read: ")
+
+
+def test_a_host_alone_dials_itself() -> None:
+    """Where there is no other host that could; its own ports are then known, and decided."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        own = replace(HOST.nodes[0], lan="127.0.0.1", port=listening.getsockname()[1], bus_port=1)
+        inventory = replace(wanted(), hosts=(replace(HOST, nodes=(own,)),))
+        targets = [(own.lan, own.port), (own.lan, own.bus_port)]
+        (found,) = look_at_hosts(inventory, targets, None, {HOST.name: Here()})
+    assert found.reachable_ports == {f"127.0.0.1:{own.port}": True, "127.0.0.1:1": False}
+
+
+def test_nobody_has_to_dial_the_ports_of_a_cluster_on_one_host() -> None:
+    """With one host that dialled nothing no port is open to question; with another one it is."""
+    whole = seen_by_all()
+    for hosts, undecided in ((whole.hosts[:1], False), (whole.hosts[:2], True)):
+        silent = tuple(replace(each, reachable_ports={}) for each in hosts)
+        nodes = tuple(each for each in whole.nodes if each.host in {host.name for host in hosts})
+        one = replace(whole, nodes=nodes, hosts=silent, wanted=alone())
+        missing = {
+            rule for rule, _ in judge(one, [each for each in catalogue() if each.id in PORT_RULES]).not_collected
+        }
+        assert missing == (set(PORT_RULES) if undecided else set())
