@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import re
+import secrets
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
@@ -31,6 +34,9 @@ COMMAND_SECONDS = 3.0
 
 SILENT_SECONDS = 1.0
 """The same where the node was silent already when it was looked at."""
+
+_NEVER_SENT = re.compile(rf"\[Errno ({errno.ECONNREFUSED}|{errno.EHOSTUNREACH}|{errno.ENETUNREACH})\]")
+"""There was no connection; after any other trouble the command may have been carried out."""
 
 _Address = tuple[str, int]
 
@@ -103,6 +109,8 @@ class _Probe:
         self._outside = outside
         self._doubtful = silent
         self._run = run
+        self._look = secrets.token_hex(4)
+        """In every key: who else looks at the same time, under whatever id, has others."""
         self._links: dict[_Address, Connection] = {}
         self._silent: dict[_Address, str] = {}
 
@@ -115,7 +123,7 @@ class _Probe:
                 link.close()
 
     def _probe(self, slot: int) -> ProbeResult:
-        key = key_in_slot(slot, f"{PREFIX}{self._run}:{self._entry.announced}:{self._entry.port}:")
+        key = f"{PREFIX}{self._run}:{self._entry.announced}:{self._entry.port}:{key_in_slot(slot)}:{self._look}"
         wrote = self._sent("SET", key, "1", "EX", TTL_SECONDS)
         if wrote.trouble:
             return ProbeResult(wrote.trouble, "", wrote.hops, wrote.loop, left=wrote.unsure)
@@ -134,7 +142,8 @@ class _Probe:
             try:
                 answer = self._answer(address, [("ASKING",), words] if asking else [words])
             except NodeUnreachable as problem:
-                return _Sent(trouble=f"{address[0]}:{address[1]}: {problem.observed}", hops=tuple(hops), unsure=True)
+                unsure = not _NEVER_SENT.match(problem.observed)
+                return _Sent(trouble=f"{address[0]}:{address[1]}: {problem.observed}", hops=tuple(hops), unsure=unsure)
             redirect = parse_redirect(str(answer)) if isinstance(answer, Refused) else None
             if redirect is None:
                 refused = str(answer) if isinstance(answer, Refused) else ""

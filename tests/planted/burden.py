@@ -66,8 +66,8 @@ def writing(cluster: Cluster, value_size: int = 100) -> Iterator[None]:
             for node in masters
         ]
         cluster.wait_for(
-            lambda: all(int(cluster.call(node, "DBSIZE")) >= KEYS for node in masters),
-            f"{KEYS} keys on every master",
+            lambda: all(int(cluster.call(node, "DBSIZE")) >= BATCH for node in masters),
+            "the first keys on every master",
             LONGEST_SECONDS / 10,
         )
         yield

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
@@ -30,8 +31,14 @@ AFTERWARDS = 3
 ALSO_EMPTY = ("master-killed", "host-dead")
 """Damage after which nodes load their data anew: what is there to be loaded may decide what is seen."""
 
-ROOMY_BACKLOG = {"repl-backlog-size": "256mb"}
-"""Of a cluster that is written to at full speed: the default of 1 MiB is too small for it, which is a finding."""
+STORE = {"repl-backlog-size": "64mb"}
+"""Settings of a cluster that is written to at full speed: the default of 1 MiB is too small, which is a finding."""
+
+CACHE = {**STORE, "maxmemory": "80mb", "maxmemory-policy": "allkeys-lru"}
+"""The backlog counts as used memory, and 20,000 keys with LARGE values find no room beside it."""
+
+SMALL, LARGE = 100, 2000
+"""Bytes of a value."""
 
 Watched = Callable[[Cluster], Vigil]
 
@@ -138,12 +145,26 @@ def test_nothing_is_found_while_the_machine_is_busy(whole: Cluster, watched: Wat
 
 
 @pytest.mark.slow
-def test_nothing_is_found_while_the_cluster_is_written_to(garden: Supply, watched: Watched) -> None:
+@pytest.mark.parametrize(("settings", "size"), [(STORE, SMALL), (CACHE, LARGE)], ids=["store", "cache-that-evicts"])
+def test_nothing_is_found_while_the_cluster_is_written_to(
+    garden: Supply, watched: Watched, settings: Mapping[str, str], size: int
+) -> None:
     """While every master takes writes at full speed no look says anything, of memory, lag or backlog either."""
-    busy = garden.build(replace(garden.layout, settings=ROOMY_BACKLOG))
+    busy = garden.build(replace(garden.layout, settings=settings))
     try:
-        with writing(busy):
+        with writing(busy, size):
             watched(busy).keep(WHILE_BUSY)
+        evicted = {int(busy.info(node)["evicted_keys"]) > 0 for node in busy.inventory.masters}
+        assert evicted == {settings is CACHE}
         watched(busy).keep(AFTERWARDS)
     finally:
         busy.simulated.remove()
+
+
+@pytest.mark.slow
+def test_two_gates_at_once_do_not_disturb_each_other(whole: Cluster, watched: Watched) -> None:
+    """Looks of one run at one cluster, side by side, find nothing in each other's probe keys."""
+    vigils = [watched(whole), watched(whole)]
+    with ThreadPoolExecutor(len(vigils)) as pool:
+        list(pool.map(lambda vigil: vigil.keep(WHILE_BUSY), vigils))
+    assert not any(vigil.passing["slot-not-readable"] for vigil in vigils)

@@ -16,7 +16,8 @@ from provisioning.evidence import Evidence
 from provisioning.evidence.client_probe import PREFIX, TTL_SECONDS
 from provisioning.evidence.hosts_look import look_everywhere
 from provisioning.evidence.probe_result import ProbeResult
-from provisioning.inventory import Node
+from provisioning.faults import KillNode, PauseNode, inject
+from provisioning.inventory import Node, with_node_timeout
 from provisioning.resp import Connection
 from tests.commandstats import PROBES, asked, changing
 from tests.planted.acts import on_host
@@ -27,6 +28,9 @@ pytestmark = pytest.mark.destructive
 
 QUIET_SECONDS = 0.2
 """After this time without a command there comes none any more."""
+
+LONG_NODE_TIMEOUT_MS = 30000
+"""Nobody takes over from a master that is silent for the time of one look."""
 
 _SEEN = re.compile(r"[\d.]+ \[\d+ \S+\] (.*)")
 _WORD = re.compile(r'"((?:[^"\\]|\\.)*)"')
@@ -169,6 +173,24 @@ def test_a_node_that_falls_silent_in_the_middle_keeps_its_keys_no_longer_than_th
     assert left
     assert all(0 < milliseconds <= 1000 * TTL_SECONDS for milliseconds in left.values())
     assert all(each.left and not each.write for each in _through_all(whole, seen, node))
+
+
+@pytest.mark.slow
+def test_what_a_silent_node_was_sent_may_be_left_and_what_a_dead_one_was_not_is_not(garden: Supply, run: str) -> None:
+    """A paused node may carry out the write when it resumes, and the key then has its end; a dead one never had it."""
+    cluster = garden.build(with_node_timeout(garden.layout, LONG_NODE_TIMEOUT_MS))
+    sleeper, dead = cluster.inventory.masters[:2]
+    try:
+        with inject(cluster.simulated, PauseNode(sleeper), KillNode(dead)):
+            seen = look(cluster, run)
+        asleep, gone = (probes_of(seen, node.slots[0].first) for node in (sleeper, dead))
+        assert len(asleep) == len(gone) == len(cluster.inventory.nodes) - 2
+        assert all("no answer" in each.write and each.left for each in asleep.values())
+        assert all("refused" in each.write and not each.left for each in gone.values())
+        left = keys_left(cluster, sleeper)
+        assert all(0 < milliseconds <= 1000 * TTL_SECONDS for milliseconds in left.values())
+    finally:
+        cluster.simulated.remove()
 
 
 def test_what_refuses_a_write_is_told_in_its_own_words(broken: Cluster, run: str) -> None:

@@ -15,7 +15,7 @@ from fixtures.rules.catalogue import catalogue
 from fixtures.rules.page import explain
 from provisioning.cluster_nodes import format_cluster_nodes
 from provisioning.evidence import Evidence, NodeEvidence
-from tests.launched import ROOT, WITHOUT_ENGINE, Launched, launched
+from tests.launched import ROOT, WITHOUT_ENGINE, Launched, launched, provisioning
 from tests.unit.listing import M1, M2, NAMES, R1, R2, R3, Edit, change, entries, node_changed, node_id, seen_by_all
 
 RULES = {rule.id for rule in catalogue()}
@@ -376,12 +376,12 @@ def test_an_earlier_look_shows_what_was_lost(judge: Judge) -> None:
 
 
 def test_a_runs_own_evidence_can_be_judged_in_place(judge: Judge) -> None:
-    """The kept evidence, given to the next run with the same report folder, is judged and still there."""
+    """The report folder of a run, given to the next one that reports to it, is judged by its evidence, which stays."""
     first = judge(node_changed(seen_by_all(), R1, config={"appendonly": "no"}))
     assert first.evidence.exists(), first.said
     kept = json.dumps(json.loads(first.evidence.read_bytes())).encode()  # as somebody else would write it
     first.evidence.write_bytes(kept)
-    again = launched(first.report.parent, "--recording", first.evidence, environment=WITHOUT_ENGINE)
+    again = launched(first.report.parent, "--recording", first.report, environment=WITHOUT_ENGINE)
     assert again.code == first.code == 1, again.said
     assert again.found == first.found != set()
     assert again.evidence.read_bytes() == kept
@@ -397,6 +397,26 @@ def test_evidence_of_an_earlier_run_is_not_taken_for_this_one(judge: Judge, tmp_
     assert refused.evidence.read_bytes() == kept
     judge(listing(), "--report", first.report)
     assert first.evidence.read_bytes() != kept
+
+
+@pytest.mark.parametrize(
+    ("source", "says"),
+    [
+        (("--seed", "127.0.0.1:1"), "does not name the nodes"),
+        pytest.param(("--seed", "redis-1"), "HOST:PORT", marks=pytest.mark.slow),
+        pytest.param(("--inventory", "missing.yaml"), "missing.yaml", marks=pytest.mark.slow),
+        pytest.param(("--name", "x"), "no docker command", marks=pytest.mark.slow),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
+)
+def test_a_capture_of_nothing_is_one_message(source: tuple[str, str], says: str, tmp_path: Path) -> None:
+    """What cannot be asked is not captured: exit code 1, one message, and no file."""
+    file = tmp_path / "evidence.json"
+    run = provisioning(tmp_path / "run", "capture", *source, "--output", file, environment=WITHOUT_ENGINE)
+    assert (run.code, run.errors.count("error: ")) == (1, 1), run.said
+    assert says in run.errors
+    assert "what to do:" in run.errors
+    assert not file.exists()
 
 
 @pytest.mark.parametrize("asked", ["slots-uncovered", "list"])

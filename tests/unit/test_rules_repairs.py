@@ -63,7 +63,7 @@ def test_slots_whose_owner_others_know_are_not_given_away() -> None:
     repairs = {finding.repair for finding in findings(evidence, "slots-uncovered")}
     assert repairs == {
         "redis-cli -h 192.168.171.101 -p 6373 CLUSTER MEET 192.168.171.102 6373",
-        "redis-cli -h 192.168.171.102 -p 6373 CLUSTER MEET 192.168.171.101 6373",
+        "redis-cli -h 192.168.171.101 -p 6374 CLUSTER MEET 192.168.171.101 6373",
     }
 
 

@@ -88,8 +88,9 @@ NO_MIGRATION = Bed(settings=(("cluster-allow-replica-migration", "no"),))
 
 
 def hand_over(cluster: Cluster, giver: Node, taker: Node, slots: Sequence[int]) -> None:
-    """Let the taker claim these empty slots of a giver with a lower config epoch, and wait until all nodes agree."""
+    """Let the taker claim these empty slots with a newer config epoch, and wait until all nodes agree."""
     taker_id = cluster.ids()[taker.full_name]
+    cluster.call(taker, "CLUSTER", "BUMPEPOCH")
     with cluster.connection(taker) as link:
         link.calls([("CLUSTER", "SETSLOT", slot, "NODE", taker_id) for slot in slots])
     cluster.wait_agreement(cluster.inventory.nodes, cluster.rejoin_budget)
