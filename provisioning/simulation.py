@@ -314,7 +314,7 @@ def _effective(wanted: Inventory, name: str, networks: HostNetworks) -> Inventor
         hosts.append(
             replace(host, address=lan, nodes=nodes, ansible_host=container, connection="community.docker.docker")
         )
-    return replace(wanted, hosts=tuple(hosts), simulation=name, source="", application_user="", image="", given=GIVEN)
+    return replace(wanted, hosts=tuple(hosts), simulation=name, source="", image="", given=GIVEN)
 
 
 def _create_container(api: Any, name: str, **options: Any) -> None:

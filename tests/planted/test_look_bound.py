@@ -46,6 +46,9 @@ print("seen", flush=True)
 """
 """One look as a program, to be interrupted."""
 
+BUSY = 3
+"""Of a machine that is busy with other things: so many times what a look at the healthy cluster took before."""
+
 INTERRUPTED_SECONDS = 2.0
 """Until an interrupted look is over: well under LOOK_SECONDS, for which it would wait for a silent node."""
 
@@ -68,8 +71,8 @@ def test_a_look_at_silence_ends_in_time(whole: Cluster, silence: Silence) -> Non
     with silence.done(whole):
         seen, took = look(whole)
         check_nothing_stays(threads)
-    assert took < silence.within
-    assert seen.duration == pytest.approx(took, abs=0.1)
+    assert took < min(ALL_SECONDS, silence.within + BUSY * before.duration)
+    assert seen.duration == pytest.approx(took, abs=0.5)
     check_nodes(seen, before, silence.nodes(whole))
     check_hosts(seen, before, silence.hosts(whole))
 

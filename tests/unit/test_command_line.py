@@ -198,10 +198,10 @@ def claimed(real: Path) -> Path:
         (("-n", "2", "--inventory=provisioning/inventory.yaml"), "-n cannot be used with a real cluster"),
         (
             ("--tx", "2*popen", "--dist=load", "--inventory=provisioning/inventory.yaml"),
-            "--tx cannot be used with real",
+            "--tx cannot be used with a real cluster",
         ),
-        (("--tx", "popen", "--inventory=provisioning/inventory.yaml"), "--tx cannot be used with real hosts"),
-        (("--dist=each", "--inventory=provisioning/inventory.yaml"), "--dist cannot be used with real hosts"),
+        (("--tx", "popen", "--inventory=provisioning/inventory.yaml"), "--tx cannot be used with a real cluster"),
+        (("--dist=each", "--inventory=provisioning/inventory.yaml"), "--dist cannot be used with a real cluster"),
     ],
 )
 def test_pytest_refuses_options_that_cannot_be(arguments: tuple[str, ...], says: str, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 from fixtures.rules.judge import judge
 from fixtures.rules.settled import POLL_SECONDS, settled
 from provisioning.evidence import Evidence
-from tests.unit.listing import R1, R2, R3, change, pasted
+from tests.unit.listing import M1, R1, R2, R3, change, node_changed, pasted, seen_by_all
 
 pytestmark = pytest.mark.unit
 
@@ -70,6 +70,17 @@ def test_what_lasts_two_node_timeouts_is_kept() -> None:
     assert kept is PASSING
     assert took >= 2 * 0.5
     assert 2 <= looks.count <= 2 + 2 * 0.5 / POLL_SECONDS
+
+
+def test_what_could_not_be_collected_is_asked_for_once_more() -> None:
+    """An answer that did not come in time may come at the second look; one that never comes is waited for no longer."""
+    whole = seen_by_all()
+    lacking = node_changed(whole, M1, config=None, not_collected={"config": "no answer within the deadline"})
+    looks = Looks(lacking, whole)
+    assert settling(looks, 5.0)[0] is whole
+    looks = Looks(lacking)
+    assert settling(looks, 5.0)[0] is lacking
+    assert looks.count == 2
 
 
 def test_looks_end_in_time_however_long_one_takes() -> None:
