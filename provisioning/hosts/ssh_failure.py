@@ -46,6 +46,7 @@ MEANINGS = (
     (r"Connection refused", "nothing listens for SSH at port {login.shown_port}: connection refused", ""),
     (r"[Tt]imed out", "no answer: the connection timed out", "see that the host is up and lets this machine in"),
     (r"No route to host|Network is unreachable", "no way there: {login.destination} has no route", ""),
+    (r"Connection to \S+ closed by remote host", "the connection was lost", ""),
     (
         r"kex_exchange_identification|Connection (?:closed|reset) by|banner exchange",
         "the connection was closed before the login",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.options import DEFAULT_WAIVERS
+from fixtures.options import DEFAULT_WAIVERS, EVIDENCE_FILE
 from fixtures.rules.catalogue import catalogue
 from fixtures.rules.page import explain
 from provisioning.cluster_nodes import format_cluster_nodes
@@ -85,6 +86,13 @@ def sick(tmp_path_factory: pytest.TempPathFactory) -> Launched:
     return launched(
         folder / "run", "--recording", path, environment={**WITHOUT_ENGINE, "REDIS_GAUNTLET_PASSWORD": SECRET}
     )
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Launched:
+    """A run on a healthy cluster's complete capture."""
+    folder = tmp_path_factory.mktemp("whole")
+    return launched(folder / "run", "--recording", write(folder, seen_by_all()), environment=WITHOUT_ENGINE)
 
 
 @pytest.fixture
@@ -269,13 +277,12 @@ def test_a_defect_of_a_rule_is_unknown(tmp_path: Path) -> None:
     assert run.found == set()
 
 
-def test_a_capture_of_hosts_and_nodes_holds(judge: Judge) -> None:
+def test_a_capture_of_hosts_and_nodes_holds(whole: Launched) -> None:
     """A complete capture is judged by the rules about hosts, settings and the inventory, too."""
-    run = judge(seen_by_all())
-    assert run.code == 0, run.said
-    assert not run.of_kind("skipped") & {"bus-port-closed", "config-differs", "missing-node", "slot-not-writable"}
-    assert run.document["target"]["nodes"][0]["name"] == M1
-    assert run.document["target"]["nodes"][0]["version"] == "8.0.2"
+    assert whole.code == 0, whole.said
+    assert not whole.of_kind("skipped") & {"bus-port-closed", "config-differs", "missing-node", "slot-not-writable"}
+    assert whole.document["target"]["nodes"][0]["name"] == M1
+    assert whole.document["target"]["nodes"][0]["version"] == "8.0.2"
 
 
 def test_a_warning_fails_on_request_only(judge: Judge) -> None:
@@ -342,19 +349,26 @@ def test_a_waiver_of_the_command_line_counts(judge: Judge) -> None:
     assert (other.code, other.found) == (1, {UNLINKED})
 
 
-def test_what_is_new_gone_and_unchanged_is_said(judge: Judge) -> None:
-    """Against the report of an earlier run, by its file or its folder, also where the new one takes its place."""
-    first = judge(unlinked())
-    second = judge(held_back(), "--compare-with", first.report / "report.json")
-    assert second.document["compared"]["verdict"] == {"then": "violated", "now": "holds"}
-    assert [each["rule"] for each in second.document["compared"]["new"]] == [HELD_BACK[0]]
-    assert [each["rule"] for each in second.document["compared"]["gone"]] == [UNLINKED[0]]
-    assert "1 new, 1 gone" in second.output
-    again = judge(held_back(), "--compare-with", second.report, "--report", second.report)
-    compared = json.loads((second.report / "report.json").read_text(encoding="utf-8"))["compared"]
+def test_what_is_new_and_gone_is_said(sick: Launched, judge: Judge) -> None:
+    """Against the report of an earlier run, in report.json and in the terminal."""
+    run = judge(held_back(), "--compare-with", sick.report / "report.json")
+    assert run.code == 0, run.said
+    compared = run.document["compared"]
+    assert compared["verdict"] == {"then": "violated", "now": "holds"}
+    assert [each["rule"] for each in compared["new"]] == [HELD_BACK[0]]
+    assert {each["rule"] for each in compared["gone"]} == {UNLINKED[0], "corrupted-output"}
+    assert compared["unchanged"] == []
+    assert "1 new, 2 gone" in run.output
+
+
+@pytest.mark.slow
+def test_the_older_report_may_be_where_the_new_one_goes(judge: Judge, tmp_path: Path) -> None:
+    """It is read before it is replaced; what was there already is unchanged."""
+    shutil.copytree(judge(held_back()).report, tmp_path / "both")
+    judge(held_back(), "--compare-with", tmp_path / "both", "--report", tmp_path / "both")
+    compared = json.loads((tmp_path / "both" / "report.json").read_text(encoding="utf-8"))["compared"]
     assert [each["rule"] for each in compared["unchanged"]] == [HELD_BACK[0]]
     assert compared["new"] == compared["gone"] == []
-    assert again.code == 0, again.said
 
 
 def emptied() -> Evidence:
@@ -364,27 +378,25 @@ def emptied() -> Evidence:
     return node_changed(now, R3, info={"db0": "", "cmdstat_set": ""})
 
 
-def test_an_earlier_look_shows_what_was_lost(judge: Judge) -> None:
+def test_an_earlier_look_shows_what_was_lost(whole: Launched, judge: Judge) -> None:
     """The evidence beside the older report proves that a master had keys: what is suspected without it is an error."""
-    before = judge(seen_by_all())
     suspected = judge(emptied())
     assert (suspected.code, {rule for rule, _ in suspected.found}) == (0, {"restarted-empty"}), suspected.said
-    proven = judge(emptied(), "--compare-with", before.report)
+    proven = judge(emptied(), "--compare-with", whole.report)
     (finding,) = proven.document["findings"]
     assert (proven.code, finding["rule"], finding["severity"]) == (1, "restarted-empty", "error"), proven.said
     assert finding["subject"] == M1
 
 
-def test_a_runs_own_evidence_can_be_judged_in_place(judge: Judge) -> None:
+def test_a_runs_own_evidence_can_be_judged_in_place(sick: Launched, tmp_path: Path) -> None:
     """The report folder of a run, given to the next one that reports to it, is judged by its evidence, which stays."""
-    first = judge(node_changed(seen_by_all(), R1, config={"appendonly": "no"}))
-    assert first.evidence.exists(), first.said
-    kept = json.dumps(json.loads(first.evidence.read_bytes())).encode()  # as somebody else would write it
-    first.evidence.write_bytes(kept)
-    again = launched(first.report.parent, "--recording", first.report, environment=WITHOUT_ENGINE)
-    assert again.code == first.code == 1, again.said
-    assert again.found == first.found != set()
-    assert again.evidence.read_bytes() == kept
+    folder = tmp_path / "run" / "report"
+    shutil.copytree(sick.report, folder)
+    kept = json.dumps(json.loads(sick.evidence.read_bytes())).encode()  # as somebody else would write it
+    (folder / EVIDENCE_FILE).write_bytes(kept)
+    run = launched(folder.parent, "--recording", folder, environment=WITHOUT_ENGINE)
+    assert (run.code, run.found) == (1, sick.found), run.said
+    assert run.evidence.read_bytes() == kept
 
 
 @pytest.mark.slow

@@ -38,7 +38,13 @@ SENT = {
 }
 """What stands in AclUser.may -> the command that it is about. Nothing of it is carried out: DRYRUN only decides."""
 
-SOME = st.lists(st.sampled_from(RULES), max_size=6)
+
+def acceptable(rules: list[str]) -> list[str]:
+    """Return the rules without what a server refuses: a pattern of keys beside all keys."""
+    return [each for each in rules if each != "~a" or "~*" not in rules]
+
+
+SOME = st.lists(st.sampled_from(RULES), max_size=6).map(acceptable)
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from provisioning.login import PASSWORD_VARIABLE, TLS_FILE_VARIABLES, TLS_VARIAB
 from provisioning.resp import Connection
 from provisioning.tls import TlsError, tls_context
 from provisioning.written_inventory import write_inventory
-from tests.hosts.tls_server import FOLDER, PASSWORD, TlsServer, serving_tls
+from tests.access.tls_server import FOLDER, PASSWORD, TlsServer, serving_tls
 
 pytestmark = pytest.mark.destructive
 

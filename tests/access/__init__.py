@@ -1,0 +1,1 @@
+"""The ways to a cluster and its hosts: logins, TLS, SSH, rights."""
