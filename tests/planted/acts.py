@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from typing import Any
 
@@ -18,11 +18,11 @@ from tests.planted.repairing import inside
 ENGINE_SECONDS = 15.0
 """What the engine may take to notice an end, or to start a container, on a loaded machine."""
 
-
 BAN_SECONDS = 61.0
 """A forgotten id is not taken in again for 60 s (Redis documentation, CLUSTER FORGET)."""
 
 STRANGERS_PORT = 7001
+STRANGERS_DIR = "/tmp/stranger"
 
 
 def configure(cluster: Cluster, nodes: Iterable[Node], name: str, value: str) -> tuple[str, ...]:
@@ -73,6 +73,15 @@ def edit_nodes_conf(cluster: Cluster, node: Node, edit: Callable[[str], str]) ->
     cluster.simulated.host_of(node).put([File(path, edit(text), server.uid, server.gid)])
 
 
+def forget_in_nodes_conf(cluster: Cluster, node: Node, node_ids: Collection[str]) -> None:
+    """Take these nodes' lines out of the nodes.conf of a node that is down."""
+    edit_nodes_conf(
+        cluster,
+        node,
+        lambda text: "".join(line for line in text.splitlines(keepends=True) if line.split()[0] not in node_ids),
+    )
+
+
 def blank(cluster: Cluster, node: Node, *names: str) -> None:
     """Remove these files, or all, from the data of a node that is down."""
     paths = " ".join(f"{node.data_dir}/{name}" for name in names) or f"{node.data_dir}/*"
@@ -115,7 +124,7 @@ def start_stranger(cluster: Cluster) -> str:
     settings = {
         "port": str(STRANGERS_PORT),
         "bind": f"{beside.lan} 127.0.0.1",
-        "dir": "/tmp",
+        "dir": STRANGERS_DIR,
         "cluster-enabled": "yes",
         "cluster-node-timeout": str(cluster.inventory.node_timeout_ms),
         "cluster-announce-ip": beside.lan,
@@ -127,7 +136,7 @@ def start_stranger(cluster: Cluster) -> str:
     api: Any = cluster.simulated.engine.client.api
     job = api.exec_create(
         cluster.simulated.nodes[beside.full_name].name,
-        ["sh", "-c", f'printf "%s" "$CONF" | exec {server}-server -'],
+        ["sh", "-c", f'rm -rf {STRANGERS_DIR}; mkdir {STRANGERS_DIR}; printf "%s" "$CONF" | exec {server}-server -'],
         environment={"CONF": "".join(f"{name} {value}\n" for name, value in settings.items())},
     )
     api.exec_start(job["Id"], detach=True)
