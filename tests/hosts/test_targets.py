@@ -148,7 +148,7 @@ def test_a_misplaced_replica_is_found_by_its_address(writable_cluster: Cluster, 
 
 @pytest.mark.slow
 def test_a_wrong_announced_address_is_found(writable_cluster: Cluster, tmp_path: Path) -> None:
-    """A replica that announces an address where nobody is: the address is named, by those who were told it."""
+    """A replica that announces an address where nobody is: the address is named."""
     wrong = "127.0.0.9"
     replica, seed = writable_cluster.inventory.replicas[0], writable_cluster.inventory.masters[0]
     try:
@@ -163,18 +163,16 @@ def test_a_wrong_announced_address_is_found(writable_cluster: Cluster, tmp_path:
         writable_cluster.call(replica, "CONFIG", "SET", "cluster-announce-ip", replica.announced)
     assert run.code == 1, run.said
     assert ("unroutable-announced-address", f"{wrong}:{replica.port}") in run.found
-    assert ("node-unreachable", f"{wrong}:{replica.port}") in run.found
 
 
 @pytest.mark.slow
 def test_a_paused_master_is_named_in_time(fresh_cluster: Cluster, tmp_path: Path) -> None:
-    """A node that hangs delays the look by no more than its deadline; it is unreachable, and suspected or FAIL."""
+    """A node that hangs delays the look by no more than its deadline, and is found unreachable."""
     victim, seed = fresh_cluster.inventory.masters[0], fresh_cluster.inventory.replicas[-1]
     with inject(fresh_cluster.simulated, PauseNode(victim)):
         run = from_seed(fresh_cluster, tmp_path, seed.address)
     assert (run.code, run.document["verdict"]) == (1, "violated"), run.said
     assert ("node-unreachable", victim.address) in run.found
-    assert {("node-fail", victim.address), ("node-pfail", victim.address)} & run.found
     assert run.seconds < LOOK_SECONDS + START_SECONDS
 
 
