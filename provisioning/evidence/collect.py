@@ -42,7 +42,7 @@ LAG_SECONDS = 1.0
 a busy machine is a moment ahead of its replicas at any time."""
 
 GREETING_SECONDS = 1.0
-"""How long a node that was silent for LOOK_SECONDS has to answer whoever does not log in."""
+"""How long a node that was silent for LOOK_SECONDS has to answer whoever does not log in; left for it at the end."""
 
 DANGEROUS = ("FLUSHALL", "CONFIG", "DEBUG", "SHUTDOWN")
 """Commands that end a cluster's data, its configuration or itself: nobody unknown may send them."""
@@ -140,11 +140,13 @@ def ask_more(inventory: Inventory, evidence: Evidence, deadline: float = MORE_SE
     The number of keys in the slots that a node has no business with. And an answer without a login.
     """
     nodes = {node.full_name: node for node in inventory.nodes}
+    until = time.monotonic() + REST_SECONDS - SLACK_SECONDS
 
     def more(first: NodeEvidence) -> NodeEvidence:
         node = nodes[first.name]
-        patience = min(deadline, GREETING_SECONDS) if first.unreachable else deadline
-        return _without_login(node, _ask_again(node, first, _written(evidence, first), deadline), patience)
+        again = _ask_again(node, first, _written(evidence, first), deadline, until - GREETING_SECONDS)
+        patience = GREETING_SECONDS if first.unreachable else deadline
+        return _without_login(node, again, min(patience, until - time.monotonic()))
 
     done = side_by_side({first.name: partial(more, first) for first in evidence.nodes}, REST_SECONDS)
     return replace(evidence, nodes=tuple(done[first.name] or _late(first) for first in evidence.nodes))
@@ -215,7 +217,7 @@ def _second_sample(link: Connection, written: int) -> list[Any]:
     return answers
 
 
-def _ask_again(node: Node, first: NodeEvidence, written: int, deadline: float) -> NodeEvidence:
+def _ask_again(node: Node, first: NodeEvidence, written: int, deadline: float, until: float) -> NodeEvidence:
     if first.info is None:
         return first
     with Connection.to(node, deadline=deadline, read_only=True) as link:
@@ -229,7 +231,7 @@ def _ask_again(node: Node, first: NodeEvidence, written: int, deadline: float) -
             later = None if isinstance(moment, Refused) else float(_read("time", moment, b""))
             first = replace(first, second_info=parse_info(str(again)), second_time=later)
         try:
-            return with_key_counts(link, first)
+            return with_key_counts(link, first, until - time.monotonic())
         except (NodeUnreachable, Refused) as problem:
             return replace(first, not_collected={**first.not_collected, "stray_keys": str(problem)})
 

@@ -12,12 +12,13 @@ from provisioning.resp import Connection
 from provisioning.slots import SLOTS
 
 
-def with_key_counts(link: Connection, node: NodeEvidence) -> NodeEvidence:
+def with_key_counts(link: Connection, node: NodeEvidence, deadline: float) -> NodeEvidence:
     """Return the evidence with ``stray_keys`` and, of a master, ``occupied_slots``.
 
     A slot counts as strange only if it is so in the node's view before and after the counting: while
     slots move, a moment lies between any two answers. A node without keys and one without a view are
-    not asked. Raises Refused or NodeUnreachable.
+    not asked. That is some 16,000 commands, which a node at work answers between its clients': they have
+    ``deadline`` seconds. Raises Refused or NodeUnreachable.
     """
     view = node.view
     if node.info is None or view is None or view.myself is None:
@@ -27,7 +28,8 @@ def with_key_counts(link: Connection, node: NodeEvidence) -> NodeEvidence:
         return replace(node, stray_keys={}, occupied_slots=0 if is_master else None)
     before = _business(view)
     slots = [slot for slot in range(SLOTS) if is_master or slot not in before]
-    *counts, text = link.calls([*(("CLUSTER", "COUNTKEYSINSLOT", slot) for slot in slots), ("CLUSTER", "NODES")])
+    commands = [*(("CLUSTER", "COUNTKEYSINSLOT", slot) for slot in slots), ("CLUSTER", "NODES")]
+    *counts, text = link.calls(commands, deadline=deadline)
     mine = before | _business(parse_cluster_nodes(str(text)))
     held = {slot: int(count) for slot, count in zip(slots, counts, strict=True) if int(count)}
     own = {slot for each in view.myself.slots for slot in each}

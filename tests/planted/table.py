@@ -61,9 +61,11 @@ def rendered(plants: Sequence[Plant], opinions: Mapping[str, Opinion]) -> str:
         f"| {plant.claim} | `{plant.rule}` | {str(opinion).replace('|', chr(92) + '|')} |"
         for plant, opinion in zip(plants, said, strict=True)
     ]
+    count_of_all, by_hand = len(plants), sum(plant.by_hand is not None for plant in plants)
     count = (
-        f"Of these {len(plants)} defects, each planted on a live cluster, all are found and repaired with the command "
-        f"that the finding gives. `redis-cli --cluster check` ends non-zero for {len(plants) - passed - hung}, "
+        f"Of these {count_of_all} defects, each planted on a live cluster, all are found. {count_of_all - by_hand} are "
+        f"repaired with the commands that their findings give; in {by_hand} the finding asks for patience or for work "
+        f"that is no command. `redis-cli --cluster check` ends non-zero for {count_of_all - passed - hung}, "
         f"with 0 for {passed}, and not within 10 s for {hung}."
     )
     head = ["| what is wrong | found as | `redis-cli --cluster check` |", "|---|---|---|"]

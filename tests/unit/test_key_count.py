@@ -25,7 +25,7 @@ class Node:
         self.later = later
         self.asked = 0
 
-    def calls(self, commands: Sequence[Sequence[Any]]) -> list[Any]:
+    def calls(self, commands: Sequence[Sequence[Any]], deadline: float) -> list[Any]:
         answers: list[Any] = []
         for words in commands:
             self.asked += 1
@@ -44,7 +44,7 @@ def counted(
     info = {"db0": f"keys={sum(keys.values())},expires=0"} if keys else {}
     node = Node(keys, second)
     seen = NodeEvidence(name, cluster_nodes=format_cluster_nodes(first.values()), info=info)
-    return with_key_counts(cast(Connection, node), seen), node.asked
+    return with_key_counts(cast(Connection, node), seen, 1.0), node.asked
 
 
 def test_masters_own_and_strange_slots_are_counted() -> None:
@@ -83,4 +83,4 @@ def test_node_without_keys_is_not_asked() -> None:
     seen, asked = counted(M1, {})
     assert (seen.stray_keys, seen.occupied_slots, asked) == ({}, 0, 0)
     blind = NodeEvidence(M1, info={"db0": "keys=1,expires=0"})
-    assert with_key_counts(cast(Connection, Node({0: 1}, entries())), blind).stray_keys is None
+    assert with_key_counts(cast(Connection, Node({0: 1}, entries())), blind, 1.0).stray_keys is None

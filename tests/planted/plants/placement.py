@@ -141,8 +141,9 @@ def slot_owned_by_replica(cluster: Cluster) -> str:
 @plant(
     "replica-of-unknown-master",
     "a replica follows an id that nobody has",
+    # a node that has not heard of the id before it is marked FAIL never hears of it
     also=MOVED
-    | {"node-fail", "node-pfail", "link-disconnected", "shards-disagree"}
+    | {"node-fail", "node-pfail", "link-disconnected", "shards-disagree", "views-disagree"}
     | {"replica-link-down", "replica-never-synced", "replica-stale", "replica-cannot-take-over"},
     then=("node-fail",),
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from fixtures.history.failover import failover_bound
 from provisioning.cluster import Cluster
 from provisioning.inventory import Node
 from tests.planted.acts import close_port, edit_nodes_conf, kill, start
@@ -73,19 +74,27 @@ def slots_listed_twice(cluster: Cluster) -> tuple[str, ...]:
 
 @plant(
     "stale-claim",
-    "a master died right after it was given its place back: its replica believes to be elected, nobody else does",
+    "a master died right after it was given its place back: its replica, told to take over, believes to be elected,"
+    " nobody else does",
     also=DEAD_REPLICA | CUT | {"moved-to-unreachable-address", "empty-master", "shards-disagree"},
     then=("node-unreachable", "role-differs"),
-    bed=Bed(node_timeout_ms=8000),
+    bed=Bed(node_timeout_ms=5000),
     slow=True,
 )
 def elected_twice_in_a_row(cluster: Cluster) -> str:
     shard = cluster.inventory.shards[0]
     master, replica = shard.master, shard.replicas[0]
+    master_id, witness = cluster.ids()[master.full_name], cluster.inventory.masters[-1]
     cluster.manual_failover(replica)
     cluster.wait_replica(master, replica, cluster.rejoin_budget)
     cluster.manual_failover(master)
     kill(cluster, master)
+    assert cluster.call(replica, "CLUSTER", "FAILOVER", "FORCE") == "OK"  # within two node timeouts of its election
+    cluster.wait_for(
+        lambda: "fail" in cluster.view(witness).by_id[master_id].flags,
+        f"{master.full_name} marked FAIL by {witness.full_name}",
+        failover_bound(cluster.inventory.node_timeout),
+    )
     return replica.full_name
 
 
