@@ -71,7 +71,8 @@ def discovered(seed: Seed, login: Login) -> Inventory:
             f"{seed} does not name the nodes of its cluster: nothing can be judged",
             expected=f"an answer to CLUSTER NODES within {ANSWER_SECONDS:.0f} s",
             observed=first,
-            advice="name another node; user and password are read from REDIS_GAUNTLET_USER and REDIS_GAUNTLET_PASSWORD",
+            advice="name a node that runs and that this machine reaches; user and password are read from "
+            "REDIS_GAUNTLET_USER and REDIS_GAUNTLET_PASSWORD",
         )
     nodes = [
         replace(node, user=login.user, password=login.password, tls=login.tls)

@@ -103,7 +103,7 @@ def found(engine: Engine, name: str) -> Cluster:
         raise GauntletError(
             f"there is no cluster named {name!r}",
             observed=f"up: {', '.join(names(engine)) or 'none'}",
-            advice=f"python -m provisioning up --name {name}",
+            advice=f"take one that is up, or raise it: python -m provisioning up --name {name}",
         )
     inventory = read_inventory(inventory_file(name))
     return Cluster(inventory, Simulation.attached(engine, inventory))

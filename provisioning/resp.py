@@ -141,7 +141,7 @@ class Connection:
         With ``raise_refusals=False`` an error answer stands in the list as a Refused; one with which
         the server turns the whole connection away is raised all the same.
         """
-        for words in commands if self.read_only else ():
+        for words in {tuple(words[:2]) for words in commands} if self.read_only else ():
             _check_reading(words, self.address)
         until = time.monotonic() + (self.deadline if deadline is None else deadline)
         try:

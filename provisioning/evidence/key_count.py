@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from provisioning.cluster_nodes import parse_cluster_nodes
 from provisioning.cluster_view import ClusterView
-from provisioning.evidence.info import parse_subfields
+from provisioning.evidence.info import parse_info, parse_subfields
 from provisioning.evidence.node import NodeEvidence
 from provisioning.resp import Connection
 from provisioning.slots import SLOTS
@@ -15,34 +17,45 @@ from provisioning.slots import SLOTS
 def with_key_counts(link: Connection, node: NodeEvidence, deadline: float) -> NodeEvidence:
     """Return the evidence with ``stray_keys`` and, of a master, ``occupied_slots``.
 
-    A slot counts as strange only if it is so in the node's view before and after the counting: while
-    slots move, a moment lies between any two answers. A node without keys and one without a view are
-    not asked. That is some 16,000 commands, which a node at work answers between its clients': they have
-    ``deadline`` seconds. Raises Refused or NodeUnreachable.
+    First the slots that the node has business with are counted; only where that is not all that it holds, the
+    others too. A slot counts as strange only if it is so in the node's view before and after the counting: while
+    slots move, a moment lies between any two answers. A node without keys and one without a view are not asked.
+    That is up to 16,000 commands, which a node at work answers between its clients': they have ``deadline``
+    seconds. Raises Refused or NodeUnreachable.
     """
     view = node.view
     if node.info is None or view is None or view.myself is None:
         return node
     is_master = view.myself.is_master
-    if not _has_keys(node):
+    if not _keys(node.info):
         return replace(node, stray_keys={}, occupied_slots=0 if is_master else None)
+    until = time.monotonic() + deadline
     before = _business(view)
-    slots = [slot for slot in range(SLOTS) if is_master or slot not in before]
-    commands = [*(("CLUSTER", "COUNTKEYSINSLOT", slot) for slot in slots), ("CLUSTER", "NODES")]
-    *counts, text = link.calls(commands, deadline=deadline)
-    mine = before | _business(parse_cluster_nodes(str(text)))
-    held = {slot: int(count) for slot, count in zip(slots, counts, strict=True) if int(count)}
+    held, then, now = _counted(link, sorted(before), until)
     own = {slot for each in view.myself.slots for slot in each}
-    return replace(
-        node,
-        stray_keys={slot: count for slot, count in held.items() if slot not in mine},
-        occupied_slots=sum(slot in own for slot in held) if is_master else None,
-    )
+    seen = replace(node, stray_keys={}, occupied_slots=sum(slot in own for slot in held) if is_master else None)
+    if then == now == sum(held.values()):
+        return seen
+    others, _, _ = _counted(link, [slot for slot in range(SLOTS) if slot not in before], until)
+    text = link.call("CLUSTER", "NODES", deadline=until - time.monotonic())
+    mine = _business(parse_cluster_nodes(str(text)))
+    return replace(seen, stray_keys={slot: count for slot, count in others.items() if slot not in mine})
 
 
-def _has_keys(node: NodeEvidence) -> bool:
-    databases = (value for name, value in (node.info or {}).items() if name[:2] == "db" and name[2:].isdecimal())
-    return any(parse_subfields(value).get("keys", "0") != "0" for value in databases)
+def _counted(link: Connection, slots: Sequence[int], until: float) -> tuple[dict[int, int], int, int]:
+    """Return the number of keys of those of the slots that hold any, and of all keys before and after."""
+    commands = [("CLUSTER", "COUNTKEYSINSLOT", slot) for slot in slots]
+    total = ("INFO", "keyspace")
+    then, *counts, now = link.calls([total, *commands, total], deadline=until - time.monotonic())
+    held = {slot: int(count) for slot, count in zip(slots, counts, strict=True) if int(count)}
+    return held, _keys(parse_info(str(then))), _keys(parse_info(str(now)))
+
+
+def _keys(info: Mapping[str, str]) -> int:
+    """Return how many keys INFO says that there are, in all databases."""
+    databases = (value for name, value in info.items() if name[:2] == "db" and name[2:].isdecimal())
+    counts = (parse_subfields(value).get("keys", "") for value in databases)
+    return sum(int(count) for count in counts if count.isdecimal())
 
 
 def _business(view: ClusterView) -> set[int]:

@@ -31,8 +31,9 @@ def read_recordings(paths: Sequence[Path], say: Callable[[str], None] = say_prog
     line, where it has one, the file, and which of several listings in it. A capture keeps its names;
     beside it a listing of a node that did not answer takes the place of the missing answer.
 
-    Raises CaptureError for what cannot be read and for a file without one line of CLUSTER NODES. A line
-    that cannot be read in a listing that otherwise can is no error: rules find it.
+    Raises CaptureError for what cannot be read, for a file without one line of CLUSTER NODES, and for
+    listings of several clusters, which repairs would make one. A line that cannot be read in a listing
+    that otherwise can is no error: rules find it.
     """
     files = recorded_files(paths, say)
     names = Counter(path.name for path in files)
@@ -52,7 +53,10 @@ def read_recordings(paths: Sequence[Path], say: Callable[[str], None] = say_prog
                 observed=f"{capture[0]} and {name}",
                 advice="judge them one at a time",
             )
-    return _together(capture[1] if capture else Evidence(()), seen)
+    together = _together(capture[1] if capture else Evidence(()), seen)
+    if together.wanted is None:
+        _require_one_cluster(together)
+    return together
 
 
 def _capture_values(text: str, name: str) -> Mapping[str, Any] | None:
@@ -140,6 +144,29 @@ def _together(capture: Evidence, seen: Sequence[NodeEvidence]) -> Evidence:
             why = {field: reason for field, reason in nodes[place].not_collected.items() if field != "cluster_nodes"}
             nodes[place] = replace(nodes[place], cluster_nodes=each.cluster_nodes, not_collected=why)
     return replace(capture, nodes=tuple(nodes))
+
+
+def _require_one_cluster(evidence: Evidence) -> None:
+    """Raise CaptureError where views have neither a node nor an address in common, not even by way of others.
+
+    A view of a node that knows only itself may well be of the same cluster: it has been reset.
+    """
+    groups: list[tuple[list[str], set[str]]] = []
+    for view in evidence.views:
+        if len(view.entries) < 2:
+            continue
+        names, known = [view.seen_by], {name for each in view.entries for name in (each.node_id, each.address) if name}
+        for group in [group for group in groups if group[1] & known]:
+            groups.remove(group)
+            names, known = group[0] + names, group[1] | known
+        groups.append((names, known))
+    if len(groups) > 1:
+        raise CaptureError(
+            f"{groups[0][0][0]} and {groups[1][0][0]} are of different clusters: they share no node and no address",
+            expected="listings of one cluster; repairs for several together would make them one",
+            observed=f"{len(groups)} clusters in {sum(len(names) for names, _ in groups)} listings",
+            advice="judge each cluster by itself",
+        )
 
 
 def _addresses(capture: Evidence, seen: NodeEvidence) -> Iterator[str]:

@@ -98,7 +98,7 @@ class SshLogin:
     @property
     def shown_port(self) -> str:
         """The port for a message."""
-        return str(self.port or "(of ssh_config)")
+        return str(self.port or "22 (or that of ssh_config)")
 
     @property
     def by_hand(self) -> str:

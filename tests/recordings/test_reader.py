@@ -108,11 +108,26 @@ def test_several_listings_in_one_file_are_several_views(tmp_path: Path, how: str
     "how", ["by blank lines", "by rulers", "as nodes.conf", "as a session", "under titles", "as JSON"]
 )
 def test_two_clusters_are_told_apart(tmp_path: Path, how: str) -> None:
-    """Listings without any id in common are two views, wherever in each the own line is."""
+    """Listings without any id or address in common are not judged together: a repair would make them one cluster."""
     both = JOINED[how]([LISTINGS[M3], foreign(LISTINGS[M2])])
-    evidence = read_recordings(written(tmp_path, both=both), said_nothing)
-    assert [len(view.entries) for view in evidence.views] == [6, 6]
-    assert judge(evidence).of("views-disagree")
+    with pytest.raises(CaptureError, match=r"both.* are of different clusters") as caught:
+        read_recordings(written(tmp_path, both=both), said_nothing)
+    assert caught.value.observed == "2 clusters in 2 listings"
+
+
+def test_a_node_that_was_reset_may_be_of_the_same_cluster(tmp_path: Path) -> None:
+    """A listing of a node that knows only itself is one more view, although nobody knows its new id."""
+    alone = next(line for line in foreign(LISTINGS[M2]).splitlines(True) if "myself" in line)
+    evidence = read_recordings(written(tmp_path, others=LISTINGS[M3], alone=alone), said_nothing)
+    assert sorted(len(view.entries) for view in evidence.views) == [1, 6]
+    assert judge(evidence).of("isolated-single-node")
+
+
+def test_listings_of_one_cluster_need_no_id_in_common_where_a_third_has_both(tmp_path: Path) -> None:
+    """Two views that share nothing belong together by way of one that shares something with each."""
+    lines = LISTINGS[M3].splitlines(True)
+    texts = {"first": "".join(lines[:3]), "second": "".join(lines[3:]), "third": LISTINGS[M3]}
+    assert len(read_recordings(written(tmp_path, **texts), said_nothing).views) == 3
 
 
 @pytest.mark.parametrize("how", ["as nodes.conf", "as a session", "as head prints files", "as RESP"])
@@ -120,8 +135,8 @@ def test_certain_ends_need_no_own_line(tmp_path: Path, how: str) -> None:
     """Behind a nodes.conf's last line, a typed command, a file's name or a RESP length something new begins."""
     texts = [LISTINGS[M3], foreign(LISTINGS[M2])]
     both = JOINED[how](["".join(line for line in text.splitlines(True) if "myself" not in line) for text in texts])
-    evidence = read_recordings(written(tmp_path, both=both), said_nothing)
-    assert [len(view.entries) for view in evidence.views] == [5, 5]
+    with pytest.raises(CaptureError, match="are of different clusters"):
+        read_recordings(written(tmp_path, both=both), said_nothing)
 
 
 @pytest.mark.parametrize("gap", ["\n", "later:\n"])

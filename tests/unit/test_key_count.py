@@ -16,6 +16,8 @@ from tests.unit.listing import M1, M2, R3, Entries, change, entries, node_id
 
 pytestmark = pytest.mark.unit
 
+DEADLINE = 5.0
+
 
 class Node:
     """Answers as a node with these keys would, and says at the end how the cluster is then."""
@@ -26,12 +28,19 @@ class Node:
         self.asked = 0
 
     def calls(self, commands: Sequence[Sequence[Any]], deadline: float) -> list[Any]:
-        answers: list[Any] = []
-        for words in commands:
-            self.asked += 1
-            is_count = words[1] == "COUNTKEYSINSLOT"
-            answers.append(self.keys.get(words[2], 0) if is_count else format_cluster_nodes(self.later.values()))
-        return answers
+        return [self.call(*words, deadline=deadline) for words in commands]
+
+    def call(self, *words: Any, deadline: float) -> Any:
+        assert 0 < deadline <= DEADLINE
+        match words:
+            case ("INFO", "keyspace"):
+                return f"# Keyspace\r\ndb0:keys={sum(self.keys.values())},expires=0\r\n"
+            case ("CLUSTER", "NODES"):
+                return format_cluster_nodes(self.later.values())
+            case ("CLUSTER", "COUNTKEYSINSLOT", slot):
+                self.asked += 1
+                return self.keys.get(slot, 0)
+        raise AssertionError(words)
 
 
 def counted(
@@ -44,21 +53,28 @@ def counted(
     info = {"db0": f"keys={sum(keys.values())},expires=0"} if keys else {}
     node = Node(keys, second)
     seen = NodeEvidence(name, cluster_nodes=format_cluster_nodes(first.values()), info=info)
-    return with_key_counts(cast(Connection, node), seen, 1.0), node.asked
+    return with_key_counts(cast(Connection, node), seen, DEADLINE), node.asked
 
 
 def test_masters_own_and_strange_slots_are_counted() -> None:
-    """A master is asked for all slots; of its own those with keys are counted, of others' the keys."""
+    """A master that holds more than its own slots do is asked for all; of others' slots the keys are counted."""
     seen, asked = counted(M1, {0: 5, 5460: 1, 5461: 2, 16383: 3})
     assert (seen.occupied_slots, dict(seen.stray_keys or {})) == (2, {5461: 2, 16383: 3})
-    assert asked == SLOTS + 1
+    assert asked == SLOTS
+
+
+@pytest.mark.parametrize(("name", "occupied"), [(M1, 2), (R3, None)])
+def test_where_all_keys_are_in_own_slots_the_others_are_not_asked_for(name: str, occupied: int | None) -> None:
+    """A master's own slots, and those of a replica's master, hold all keys: nothing else needs to be counted."""
+    seen, asked = counted(name, {0: 5, 5460: 1})
+    assert (seen.occupied_slots, seen.stray_keys, asked) == (occupied, {}, 5461)
 
 
 def test_replica_has_its_masters_slots() -> None:
-    """A replica is asked for what is not its master's, and has no slots of its own."""
+    """A replica's strange keys are those that are not its master's; it has no slots of its own."""
     seen, asked = counted(R3, {0: 5, 5461: 2})
     assert (seen.occupied_slots, dict(seen.stray_keys or {})) == (None, {5461: 2})
-    assert asked == SLOTS - 5461 + 1
+    assert asked == SLOTS
 
 
 @pytest.mark.parametrize(
@@ -83,4 +99,4 @@ def test_node_without_keys_is_not_asked() -> None:
     seen, asked = counted(M1, {})
     assert (seen.stray_keys, seen.occupied_slots, asked) == ({}, 0, 0)
     blind = NodeEvidence(M1, info={"db0": "keys=1,expires=0"})
-    assert with_key_counts(cast(Connection, Node({0: 1}, entries())), blind, 1.0).stray_keys is None
+    assert with_key_counts(cast(Connection, Node({0: 1}, entries())), blind, DEADLINE).stray_keys is None

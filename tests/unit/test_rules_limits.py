@@ -129,5 +129,5 @@ def test_cache_without_a_limit_is_a_notice() -> None:
     changes = {"info": {"maxmemory_policy": "allkeys-lru"}, "config": {"maxmemory-policy": "allkeys-lru"}}
     found = findings(everywhere(seen_by_all(), **changes), "eviction-unset")
     assert [(each.subject, each.severity) for each in found] == [(name, Severity.NOTICE) for name in NAMES]
-    repair = f"redis-cli --cluster call 192.168.171.101:6373 CONFIG SET maxmemory {2457 * MIB}"
-    assert {each.repair for each in found} == {repair}
+    assert all(each.repair.endswith(f"CONFIG SET maxmemory {2457 * MIB}") for each in found)
+    assert len({each.repair for each in found}) == len(NAMES)

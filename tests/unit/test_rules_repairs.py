@@ -8,7 +8,7 @@ import pytest
 
 from provisioning.evidence import Evidence
 from provisioning.evidence.container import ContainerEvidence
-from provisioning.slots import SlotRange
+from provisioning.slots import SlotRange, joined_ranges
 from tests.unit.listing import M1, M2, M3, R1, R2, R3, Entries, change, findings, node_id, seen_by_all
 
 pytestmark = pytest.mark.unit
@@ -65,6 +65,21 @@ def test_slots_whose_owner_others_know_are_not_given_away() -> None:
         "redis-cli -h 192.168.171.101 -p 6373 CLUSTER MEET 192.168.171.102 6373",
         "redis-cli -h 192.168.171.101 -p 6374 CLUSTER MEET 192.168.171.101 6373",
     }
+
+
+@pytest.mark.parametrize(("lost", "last_octet"), [((100, 101), 1), ((5461, 5470), 1), ((0, 3), 1), ((16380, 16383), 3)])
+def test_slots_that_nobody_wants_go_to_the_master_of_the_slots_beside(lost: tuple[int, int], last_octet: int) -> None:
+    """Without an inventory no master is left out of account, and no command that asks a question is given."""
+
+    def gave_up(lines: Entries) -> None:
+        for name in (M1, M2, M3):
+            kept = [slot for each in lines[name].slots for slot in each if not lost[0] <= slot <= lost[1]]
+            change(lines, name, slots=joined_ranges(SlotRange(slot, slot) for slot in kept))
+
+    evidence = seen_by_all(gave_up, inventory=False)
+    repairs = {finding.repair for finding in findings(evidence, "slots-uncovered")}
+    adoption = f"CLUSTER ADDSLOTSRANGE {lost[0]} {lost[1]}"
+    assert repairs == {f"redis-cli -h 192.168.171.10{last_octet} -p 6373 {adoption}"}
 
 
 def test_slots_go_back_by_reshard_where_it_takes_the_right_ones() -> None:
