@@ -25,49 +25,20 @@ the image that the nodes' containers should run.
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from provisioning import ansible_yaml
 from provisioning.ansible_groups import variables_by_host
-from provisioning.ansible_node import read_node
-from provisioning.ansible_value import SECRET_NAME, refusal, shown, typed
-from provisioning.contradictions import resolved
+from provisioning.ansible_hosts import inventory_of
+from provisioning.ansible_value import SECRET_NAME
 from provisioning.errors import InventoryError
-from provisioning.inventory import BUS_PORT_OFFSET, Host, Inventory, Tls
-from provisioning.login import Login, login_from_environment
-from provisioning.tls import TlsError, tls_context
+from provisioning.inventory import Inventory
 from provisioning.vault import HEADER, Vault
 
 DEFAULT_INVENTORY = Path(__file__).with_name("inventory.yaml")
 """The seed's three hosts."""
-
-CLUSTER_VARIABLES = {
-    "redis_cluster_name": str,
-    "redis_node_timeout": int,
-    "redis_appendonly": bool,
-    "redis_settings": dict,
-    "redis_application_user": str,
-    "redis_image": str,
-    "redis_gauntlet_simulation": str,
-}
-TLS_FILES = ("redis_tls_ca_file", "redis_tls_cert_file", "redis_tls_key_file")
-HOST_VARIABLES = {
-    "redis_address": str,
-    "redis_outside_address": str,
-    "redis_master_port": int,
-    "redis_cluster_master_port": int,
-    "redis_slave_port": int,
-    "redis_cluster_slave_port": int,
-    "redis_slave_of": str,
-    "redis_nodes": list,
-    "redis_user": str,
-    "redis_password": str,
-    "redis_tls": bool,
-    **dict.fromkeys(TLS_FILES, str),
-}
 
 
 def read_inventory(path: Path) -> Inventory:
@@ -98,34 +69,7 @@ def parse_inventory(text: str, source: str) -> Inventory:
     if text.startswith(HEADER):
         text = vault.decrypted(text, "it")
     found = variables_by_host(source, ansible_yaml.load(text, source))
-    variables = {name: _opened(vault, name, values) for name, values in found.items()}
-    wide = {name: _common(source, name, [each.get(name) for each in variables.values()]) for name in CLUSTER_VARIABLES}
-    login = login_from_environment()
-    found_hosts = [_host(source, name, values, login) for name, values in variables.items()]
-    hosts = resolved(source, found_hosts)
-    _check_tls(source, hosts)
-    timeout = 5000 if wide["redis_node_timeout"] is None else wide["redis_node_timeout"]
-    if timeout < 1:
-        raise refusal(source, "redis_node_timeout is milliseconds and positive", str(timeout))
-    appendonly = wide["redis_appendonly"]
-    settings = wide["redis_settings"] or {}
-    decided = {
-        "cluster-node-timeout": wide["redis_node_timeout"] is not None,
-        "appendonly": appendonly is not None,
-        "slots": any(node.slots for host in found_hosts for node in host.nodes),
-    }
-    return Inventory(
-        name=wide["redis_cluster_name"] or Path(source).stem,
-        hosts=hosts,
-        node_timeout_ms=timeout,
-        appendonly=True if appendonly is None else appendonly,
-        settings={str(key): _setting(source, str(key), value) for key, value in settings.items()},
-        simulation=wide["redis_gauntlet_simulation"] or "",
-        source=source,
-        application_user=wide["redis_application_user"] or "",
-        image=wide["redis_image"] or "",
-        given=frozenset(name for name, is_given in decided.items() if is_given),
-    )
+    return inventory_of(source, {name: _opened(vault, name, values) for name, values in found.items()})
 
 
 def _opened(vault: Vault, host: str, variables: Mapping[str, Any]) -> dict[str, Any]:
@@ -136,73 +80,3 @@ def _opened(vault: Vault, host: str, variables: Mapping[str, Any]) -> dict[str, 
         else value
         for name, value in variables.items()
     }
-
-
-def _common(source: str, name: str, values: list[Any]) -> Any:
-    given = [value for value in values if value is not None]
-    if any(value != given[0] for value in given):
-        raise refusal(source, f"{name} must be the same for all hosts", f"found {shown(name, given)}")
-    return typed(source, name, given[0], CLUSTER_VARIABLES[name]) if given else None
-
-
-def _host(source: str, name: str, variables: dict[str, Any], login: Login) -> Host:
-    known = {**HOST_VARIABLES, **CLUSTER_VARIABLES}
-    unknown = sorted(key for key in variables if key.startswith("redis_") and key not in known)
-    if unknown:
-        raise refusal(source, f"host {name!r} has variables that are not known here", ", ".join(unknown))
-    value = {key: typed(source, f"{name}: {key}", each, known[key]) for key, each in variables.items() if key in known}
-    ansible_host = typed(source, f"{name}: ansible_host", variables.get("ansible_host", name), str)
-    address = value.get("redis_address", ansible_host)
-    login = Login(
-        value.get("redis_user", login.user), value.get("redis_password", login.password), _tls(source, value, login)
-    )
-    entries = value.get("redis_nodes")
-    if entries is None and value.get("redis_slave_of") == name:
-        raise refusal(source, f"redis_slave_of of {name!r} must name another host", "it names the host itself")
-    if entries is None:
-        entries = list(_seed_nodes(value))
-    outside = value.get("redis_outside_address", address)
-    nodes = [read_node(source, name, address, outside, entry, login) for entry in entries]
-    if not nodes:
-        raise refusal(source, f"host {name!r} has no node", "redis_nodes is empty")
-    connection = str(variables.get("ansible_connection", "ssh"))
-    rest = {key: each for key, each in variables.items() if not key.startswith("redis_")}
-    return Host(name, address, tuple(nodes), ansible_host, connection, rest)
-
-
-def _tls(source: str, value: Mapping[str, Any], login: Login) -> Tls | None:
-    files = [value.get(name, "") for name in TLS_FILES]
-    wanted = value.get("redis_tls", any(files) or None)
-    if wanted is None:
-        return login.tls
-    placed = (str(Path(source).parent / os.path.expanduser(each)) if each else "" for each in files)
-    return Tls(*placed) if wanted else None
-
-
-def _check_tls(source: str, hosts: tuple[Host, ...]) -> None:
-    """Raise InventoryError for TLS files that cannot be used; each is opened once."""
-    for tls in dict.fromkeys(node.tls for host in hosts for node in host.nodes if node.tls is not None):
-        try:
-            tls_context(tls)
-        except TlsError as problem:
-            raise refusal(source, "its TLS files cannot be used", problem.observed) from None
-
-
-def _seed_nodes(value: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    port = value.get("redis_master_port", 6373)
-    bus = value.get("redis_cluster_master_port", port + BUS_PORT_OFFSET)
-    yield {"name": "redis_master", "role": "master", "port": port, "bus_port": bus}
-    if "redis_slave_of" in value:
-        port = value.get("redis_slave_port", 6374)
-        bus = value.get("redis_cluster_slave_port", port + BUS_PORT_OFFSET)
-        target = f"{value['redis_slave_of']}/redis_master"
-        yield {"name": "redis_slave", "role": "replica", "port": port, "bus_port": bus, "replica_of": target}
-
-
-def _setting(source: str, name: str, value: object) -> str:
-    if not name or not isinstance(value, (str, int, float)) or any(each in f"{name}{value}" for each in "\r\n\0"):
-        expected = "each of redis_settings is a directive with its value on one line"
-        raise refusal(source, expected, f"{name}: {shown(name, value)}")
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return str(typed(source, f"redis_settings: {name}", value, str))

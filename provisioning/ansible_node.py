@@ -23,8 +23,10 @@ NODE_KEYS = {
 PORT = re.compile(r"[0-9]{1,5}")
 
 
-def read_node(source: str, host: str, address: str, dialled: str, entry: object, login: Login) -> Node:
+def read_node(source: str, host: str, address: str, dialled: str, bound: str, entry: object, login: Login) -> Node:
     """Return the node of one entry; ``address`` is its host's, ``dialled`` where this process reaches that host.
+
+    ``bound`` is where it listens, if its entry does not say.
 
     Raises InventoryError.
     """
@@ -65,7 +67,7 @@ def read_node(source: str, host: str, address: str, dialled: str, entry: object,
         role=chosen,
         port=port,
         bus_port=bus_port,
-        bound=tuple(fields.get("bound", address).split()),
+        bound=tuple(fields.get("bound", bound).split()),
         announced=address,
         lan=address,
         outside=(outside_host, int(outside_port)),

@@ -19,6 +19,9 @@ BUS_PORT_OFFSET = 10000
 CONFIG_DIR = "/opt/redis"
 """Where a host keeps the configuration files of its nodes (the seed's directory)."""
 
+EVERYWHERE = "0.0.0.0"
+"""Where a node behind published ports is bound: on all addresses of its container, none of which is its host's."""
+
 DATA_DIR = "/srv/redis"
 """Where a simulated host shows the data volumes of its nodes, one directory each."""
 

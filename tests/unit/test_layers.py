@@ -34,6 +34,8 @@ MAY_SAY = {
     "provisioning/evidence/replication.py": "INFO replication",
     "provisioning/inventory.py": "the seed's node name redis_slave",
     "provisioning/ansible_inventory.py": "the seed's variables redis_slave_*",
+    "provisioning/ansible_hosts.py": "the same",
+    "provisioning/engine_hosts.py": "the same",
     "provisioning/planned_inventory.py": "the seed's node name redis_slave",
     "provisioning/formation.py": "writes nodes.conf",
     "provisioning/cluster.py": "INFO replication",
