@@ -268,13 +268,14 @@ class Cluster:
 
     # -- acting ---------------------------------------------------------------------------------
 
-    def manual_failover(self, replica: Node) -> None:
+    def manual_failover(self, replica: Node, slot: int | None = None) -> None:
         """Let the replica take over from its live master, losing nothing, and wait until all nodes agree.
 
-        A manual failover is given up by the server after 5 s; it is asked for once. Right after a
-        rejoin voters refuse: call wait_replica first. Raises WaitTimeout.
+        ``slot`` is one of those that it gets (default: the first that the inventory gives to its shard). A
+        manual failover is given up by the server after 5 s; it is asked for once. Right after a rejoin
+        voters refuse: call wait_replica first. Raises WaitTimeout.
         """
-        slot = self.shard_of(replica).master.slots[0].first
+        slot = self.shard_of(replica).master.slots[0].first if slot is None else slot
         answer = self.call(replica, "CLUSTER", "FAILOVER")
         if answer != "OK":
             raise SimulationError(f"{replica.full_name} refused CLUSTER FAILOVER", observed=str(answer))

@@ -1,0 +1,79 @@
+"""Change a cluster node by node: in which order, how a master steps down first, and when the next one may follow."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from provisioning.cluster import Cluster
+from provisioning.errors import GauntletError
+from provisioning.inventory import Inventory, Node
+from provisioning.node_entry import NodeEntry
+
+
+class RollingError(GauntletError):
+    """The next node cannot be taken down without harm."""
+
+
+def rolling_order(cluster: Cluster, names: Collection[str]) -> list[str]:
+    """Return the full names in the order in which these nodes may be restarted.
+
+    First those that are down anyway, then replicas, then masters, by the roles that they have now.
+    """
+    views = cluster.views()
+
+    def rank(name: str) -> int:
+        view = views[name]
+        own = view.myself if view is not None else None
+        return 0 if own is None else 2 if own.is_master and own.slots else 1
+
+    wanted = [node.full_name for node in cluster.inventory.nodes if node.full_name in names]
+    return sorted(wanted, key=rank)
+
+
+def step_down(cluster: Cluster, node: Node) -> str:
+    """Let a replica take over from the node, if it is a master of slots; return the successor's full name, else "".
+
+    Raises RollingError where there is no replica that could, WaitTimeout where it does not.
+    """
+    view = cluster.views([node])[node.full_name]
+    own = view.myself if view is not None else None
+    if view is None or own is None or not own.slots:
+        return ""
+    successors = [each for entry in view.replicas_of(own.node_id) if (each := _node(cluster.inventory, entry))]
+    if not successors:
+        raise RollingError(
+            f"{node.full_name} is a master without a replica: restarting it would stop its shard",
+            expected="a live replica in the inventory that takes over first",
+            observed=own.line.strip(),
+            advice="give it a replica, or mend the one it had (pytest --inventory names it)",
+        )
+    successor = successors[0]
+    cluster.wait_replica(successor, node, cluster.rejoin_budget)
+    cluster.manual_failover(successor, own.slots[0].first)
+    return successor.full_name
+
+
+def _node(inventory: Inventory, entry: NodeEntry) -> Node | None:
+    return inventory.at(entry.ip, entry.port) if entry.is_live else None
+
+
+def running_versions(cluster: Cluster) -> dict[str, str]:
+    """Return the server version of each node that answers, by full name."""
+    evidence = cluster.look()
+    return {seen.name: seen.version for seen in evidence.nodes if seen.version}
+
+
+def require_no_downgrade(cluster: Cluster, version: str) -> None:
+    """Raise RollingError where a node runs a newer server than ``version``: an older one cannot load its data."""
+    newer = {name: running for name, running in running_versions(cluster).items() if _key(running) > _key(version)}
+    if newer:
+        raise RollingError(
+            f"the image has server {version}, older than what runs: a downgrade is refused",
+            expected=f"server {max(newer.values(), key=_key)} or later in redis_image",
+            observed=", ".join(f"{name} runs {running}" for name, running in newer.items()),
+            advice="name a newer image; to go back, restore a backup into a new cluster of the older version",
+        )
+
+
+def _key(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split(".") if part.isdecimal())

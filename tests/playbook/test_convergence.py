@@ -1,0 +1,162 @@
+"""A live cluster is brought to its inventory: what lacks is done and named, what works is left alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from provisioning.cluster import Cluster
+from provisioning.convergence import Convergence, ConvergenceError
+from provisioning.planned_inventory import planned_inventory
+from provisioning.rolling import RollingError, require_no_downgrade, rolling_order, step_down
+from tests.planted.acts import blank, kill, start
+
+pytestmark = pytest.mark.destructive
+
+
+def converged(cluster: Cluster, *, pretend: bool = False) -> list[str]:
+    return Convergence(cluster.inventory, pretend).run()
+
+
+def test_a_cluster_as_wanted_is_left_alone(fresh_cluster: Cluster) -> None:
+    """Nothing is done, and no config epoch changes."""
+    before = {node.full_name: fresh_cluster.current_epoch(node) for node in fresh_cluster.inventory.nodes}
+    assert converged(fresh_cluster) == []
+    assert {node.full_name: fresh_cluster.current_epoch(node) for node in fresh_cluster.inventory.nodes} == before
+
+
+def test_roles_stay_where_a_failover_has_put_them(fresh_cluster: Cluster) -> None:
+    """After a failover the shard's replica is its master, and that is as good."""
+    shard = fresh_cluster.inventory.shards[0]
+    fresh_cluster.manual_failover(shard.replicas[0])
+    fresh_cluster.wait_replica(shard.master, shard.replicas[0], fresh_cluster.rejoin_budget)
+    roles = fresh_cluster.roles()
+    assert converged(fresh_cluster) == []
+    assert fresh_cluster.roles() == roles
+
+
+def test_a_blank_node_joins_as_a_replica_and_its_old_id_is_forgotten(fresh_cluster: Cluster) -> None:
+    """A node that has lost everything is introduced, follows its shard's master, and nobody knows its old id."""
+    node = fresh_cluster.inventory.replicas[0]
+    old = fresh_cluster.ids()[node.full_name]
+    kill(fresh_cluster, node)
+    blank(fresh_cluster, node)
+    start(fresh_cluster, node)
+    pretended = converged(fresh_cluster, pretend=True)
+    assert pretended == [f"introduced {node.full_name}"]
+    done = converged(fresh_cluster)
+    assert done[0] == f"introduced {node.full_name}"
+    assert any(each.startswith(f"made {node.full_name} a replica of {node.replica_of}") for each in done)
+    assert all(view is not None and old not in view.by_id for view in fresh_cluster.views().values())
+    assert converged(fresh_cluster) == []
+
+
+def test_a_replica_of_another_shard_is_placed_as_wanted(fresh_cluster: Cluster) -> None:
+    """It is told to follow its own shard's master."""
+    replica = fresh_cluster.inventory.replicas[0]
+    other = next(each for each in fresh_cluster.inventory.masters if each.full_name != replica.replica_of)
+    assert fresh_cluster.call(replica, "CLUSTER", "REPLICATE", fresh_cluster.ids()[other.full_name]) == "OK"
+    fresh_cluster.wait_replica(replica, other, fresh_cluster.rejoin_budget)
+    (done,) = converged(fresh_cluster)
+    assert done == f"made {replica.full_name} a replica of {replica.replica_of} (before: of {other.full_name})"
+
+
+def test_slots_of_another_shard_are_left_to_a_person(fresh_cluster: Cluster) -> None:
+    """A shard of whose nodes two own slots is named, and nothing is done."""
+    first, second = fresh_cluster.inventory.shards[:2]
+    moved, slot = first.replicas[0], second.master.slots[0].first
+    assert fresh_cluster.call(moved, "CLUSTER", "REPLICATE", fresh_cluster.ids()[second.master.full_name]) == "OK"
+    fresh_cluster.wait_replica(moved, second.master, fresh_cluster.rejoin_budget)
+    fresh_cluster.manual_failover(moved, slot)
+    with pytest.raises(ConvergenceError, match="has no one master"):
+        converged(fresh_cluster)
+    assert fresh_cluster.owner(slot) == moved
+
+
+def test_the_order_follows_roles_not_names(fresh_cluster: Cluster) -> None:
+    """First who is down, then replicas, then masters, as they are now."""
+    shard = fresh_cluster.inventory.shards[0]
+    promoted = shard.replicas[0]
+    fresh_cluster.manual_failover(promoted)
+    fresh_cluster.wait_replica(shard.master, promoted, fresh_cluster.rejoin_budget)
+    down = next(each for each in fresh_cluster.inventory.replicas if each is not promoted)
+    kill(fresh_cluster, down)
+    names = [node.full_name for node in fresh_cluster.inventory.nodes]
+    order = rolling_order(fresh_cluster, names)
+    assert order[0] == down.full_name
+    assert order.index(promoted.full_name) >= 3
+    assert order.index(shard.master.full_name) < 3
+    assert rolling_order(fresh_cluster, [promoted.full_name]) == [promoted.full_name]
+
+
+def test_a_master_steps_down_and_a_replica_has_nothing_to_do(fresh_cluster: Cluster) -> None:
+    """The successor is one of the shard's replicas; whoever has no slots is restarted as it is."""
+    shard = fresh_cluster.inventory.shards[1]
+    assert step_down(fresh_cluster, shard.replicas[0]) == ""
+    assert step_down(fresh_cluster, shard.master) == shard.replicas[0].full_name
+    assert fresh_cluster.owner(shard.master.slots[0].first) == shard.replicas[0]
+
+
+def test_a_master_without_a_replica_is_not_taken_down(fresh_cluster: Cluster) -> None:
+    """Its shard would stop: that is refused, and the master keeps its slots."""
+    shard = fresh_cluster.inventory.shards[0]
+    other = fresh_cluster.inventory.shards[1].master
+    moved = shard.replicas[0]
+    assert fresh_cluster.call(moved, "CLUSTER", "REPLICATE", fresh_cluster.ids()[other.full_name]) == "OK"
+    fresh_cluster.wait_replica(moved, other, fresh_cluster.rejoin_budget)
+    with pytest.raises(RollingError, match="a master without a replica"):
+        step_down(fresh_cluster, shard.master)
+    assert fresh_cluster.owner(shard.master.slots[0].first) == shard.master
+
+
+def test_an_older_server_is_refused(fresh_cluster: Cluster) -> None:
+    """The running version and later ones may be rolled out, no earlier one."""
+    running = fresh_cluster.info(fresh_cluster.inventory.nodes[0])["redis_version"]
+    require_no_downgrade(fresh_cluster, running)
+    require_no_downgrade(fresh_cluster, "99.0")
+    with pytest.raises(RollingError, match="a downgrade is refused"):
+        require_no_downgrade(fresh_cluster, "1.0")
+
+
+def test_a_host_leaves_and_comes_back(simulation_of: Callable[..., Cluster]) -> None:
+    """Its slots go to the others with their keys, its nodes are forgotten, and the other way round; no key is lost."""
+    whole = simulation_of(planned_inventory(shards=4, hosts=4, replicas=1))
+    inventory = replace(whole.inventory, given=whole.inventory.given - {"slots"})
+    *staying, leaving = inventory.hosts
+    (led,) = [node for node in leaving.nodes if node.role == "master"]
+    (followed,) = [node.replica_of for node in leaving.nodes if node.role == "replica"]
+    orphan = next(node for node in inventory.replicas if node.replica_of == led.full_name)
+    moved = {orphan.full_name: replace(orphan, replica_of=followed)}
+    smaller = replace(inventory, hosts=tuple(staying)).with_nodes(moved)
+    client = whole.client()
+    for n in range(300):
+        client.set(f"key:{n}", n)
+
+    done = Convergence(smaller, leaving=(leaving,)).run()
+    assert any(each.startswith(f"moved 4096 slots from {led.full_name} to ") for each in done), done
+    assert [each for each in done if each.startswith("dismissed")] == [
+        f"dismissed {n.full_name}" for n in leaving.nodes
+    ]
+    assert Convergence(smaller, leaving=(leaving,)).run() == []
+    rest = Cluster(smaller, whole.simulation)
+    assert {int(rest.client().get(f"key:{n}") or -1) for n in range(300)} == set(range(300))
+
+    back = Convergence(inventory).run()
+    assert any(each.endswith(f" to {led.full_name}") and each.startswith("moved 4096 slots") for each in back), back
+    assert converged(whole) == []
+    assert {int(whole.client().get(f"key:{n}") or -1) for n in range(300)} == set(range(300))
+
+
+def test_a_stranger_is_not_forgotten(fresh_cluster: Cluster) -> None:
+    """A member that lives and that the inventory does not have is named, and stays."""
+    inventory = fresh_cluster.inventory
+    stranger = inventory.replicas[-1]
+    hosts = [
+        replace(host, nodes=tuple(node for node in host.nodes if node is not stranger)) for host in inventory.hosts
+    ]
+    smaller = replace(inventory, hosts=tuple(hosts))
+    with pytest.raises(ConvergenceError, match="is a member and not in the inventory"):
+        Convergence(smaller).run()
+    assert fresh_cluster.state(stranger) == "ok"
