@@ -170,11 +170,35 @@ def server(name: str, suite: str) -> DebianImage:
     )
 
 
-def host() -> DebianImage:
-    """Return the recipe of the host image, with the packages that the Dockerfile installs too."""
+@dataclass(frozen=True)
+class HostKind:
+    """A kind of host: what its image is called, the Debian suite, and that suite's image in the registry."""
+
+    name: str
+    suite: str
+    base: str
+
+    @property
+    def packages_file(self) -> str:
+        """Which of the recipes' files lists its packages."""
+        return f"{self.name}-packages.txt"
+
+
+SIMULATED = HostKind("host", "trixie", "debian:trixie-20250908-slim")
+"""A host without an engine: its nodes are containers beside it."""
+
+WITH_ENGINE = HostKind("engine-host", "bookworm", "debian:bookworm-20250908-slim")
+"""A host with systemd, sshd and a Docker engine of its own. (Later suites' systemd needs cgroup v2.)"""
+
+BARE = HostKind("bare-host", "bookworm", "debian:bookworm-20250908-slim")
+"""A host with systemd, sshd and Python: what a playbook begins with."""
+
+
+def host(kind: HostKind = SIMULATED) -> DebianImage:
+    """Return the recipe of a host image, with the packages that the Dockerfile installs too."""
     return DebianImage(
-        suite="trixie",
-        packages=tuple((RECIPES / "host-packages.txt").read_text().split()),
+        suite=kind.suite,
+        packages=tuple((RECIPES / kind.packages_file).read_text().split()),
         customize_hooks=('rm -f "$1"/etc/ssh/ssh_host_*',),  # no key that every host would have
         changes=(
             'CMD ["sleep", "infinity"]',

@@ -10,7 +10,7 @@ from typing import Literal
 import docker.errors
 
 from provisioning import debian_images
-from provisioning.debian_images import RECIPE_LABEL, RECIPES, DebianImage
+from provisioning.debian_images import RECIPE_LABEL, RECIPES, SIMULATED, DebianImage, HostKind
 from provisioning.docker_engine import Engine, Report
 from provisioning.errors import ImageError
 from provisioning.registry import pull
@@ -22,8 +22,6 @@ DEFAULT_SERVER_IMAGE = "redis:8.0.2"
 
 FALLBACK_SERVER_IMAGE = "redis-gauntlet/redis:trixie"
 """The same from Debian's packages (trixie has Redis 8.0.2), for where no registry answers."""
-
-HOST_REPOSITORY = "redis-gauntlet/host"
 
 SUITES = {"redis": ("bullseye", "bookworm", "trixie"), "valkey": ("trixie", "sid")}
 """Suites that have the server: redis 6.0, 7.0, 8.0; valkey 8.1, 9.1."""
@@ -86,30 +84,30 @@ def server_image(engine: Engine, requested: str | None, report: Report, *, ask_r
     return _described(engine, wanted, _require(engine, wanted), "pulled", "")
 
 
-def host_image(engine: Engine, report: Report, *, base: str = "") -> str:
-    """Return the reference of our host image, made if missing (ss, ip, iptables, ps, nc, bash, sshd, sudo, ...).
+def host_image(engine: Engine, report: Report, kind: HostKind = SIMULATED, *, base: str = "") -> str:
+    """Return the reference of our image for that kind of host, made if missing.
 
     Made with the Dockerfile where a registry has its base (``base`` names another), else from Debian
     packages. The tag is a hash of the recipe. Raises ImageError with both reasons.
     """
-    recipe = debian_images.host()
+    recipe = debian_images.host(kind)
     dockerfile = (RECIPES / "host.Dockerfile").read_text()
     digest = hashlib.sha256(f"{recipe.recipe}{dockerfile}{base}".encode()).hexdigest()[:12]
-    reference = f"{HOST_REPOSITORY}:{digest}"
+    reference = f"redis-gauntlet/{kind.name}:{digest}"
     if find(engine, reference):
         return reference
     with held("images", lambda: report("host     another set-up is building it: waiting")):
         if find(engine, reference):
             return reference
-        base = base or _base(dockerfile)
+        base = base or kind.base
         try:
             if not find(engine, base):
-                report(f"host     pulling {base}")
+                report(f"{kind.name:<8} pulling {base}")
                 pull(engine, base, report)
-            report(f"host     building from {base}")
-            _build(engine, reference, base)
+            report(f"{kind.name:<8} building from {base}")
+            _build(engine, reference, base, kind)
         except ImageError as no_registry:
-            report(f"host     {no_registry.observed}: building from Debian packages")
+            report(f"{kind.name:<8} {no_registry.observed}: building from Debian packages")
             try:
                 recipe.build(engine, reference)
             except ImageError as no_build:
@@ -182,25 +180,19 @@ def _neither(image: str, no_pull: ImageError, no_build: ImageError) -> ImageErro
     )
 
 
-def _base(dockerfile: str) -> str:
-    match = re.search(r"^ARG BASE=(\S+)$", dockerfile, re.MULTILINE)
-    assert match, "host.Dockerfile names its base"
-    return match[1]
-
-
-def _build(engine: Engine, reference: str, base: str) -> None:
+def _build(engine: Engine, reference: str, base: str, kind: HostKind) -> None:
     try:
         engine.client.images.build(
             path=str(RECIPES),
             dockerfile="host.Dockerfile",
             tag=reference,
-            buildargs={"BASE": base},
+            buildargs={"BASE": base, "PACKAGES": kind.packages_file},
             rm=True,
             forcerm=True,
         )
     except (docker.errors.BuildError, docker.errors.APIError) as error:
         raise ImageError(
             f"the host image cannot be built on {base}",
-            expected="the packages of host-packages.txt install in a container",
+            expected=f"the packages of {kind.packages_file} install in a container",
             observed=" ".join(str(error).split())[:300],
         ) from None

@@ -43,15 +43,17 @@ def last_octets(addresses: Mapping[str, str]) -> dict[str, int]:
 
 
 def build_networks(
-    engine: Engine, prefix: str, labels: Mapping[str, str], addresses: Mapping[str, str]
+    engine: Engine, prefix: str, labels: Mapping[str, str], addresses: Mapping[str, str], *, lan_only: bool = False
 ) -> HostNetworks:
     """Create the LAN and the hosts' networks (``addresses``: what the inventory gives each host).
 
-    Raises SimulationError where no subnet is free, OwnershipError where a network has our name.
+    With ``lan_only`` the hosts have no network of their own. Raises SimulationError where no subnet is
+    free, OwnershipError where a network has our name.
     """
     octets = last_octets(addresses)
-    names = {LAN: f"{prefix}-{LAN}", **{host: f"{prefix}-{host}" for host in addresses}}
-    members = {LAN: tuple(octets.values()), **{host: (octet,) for host, octet in octets.items()}}
+    own = {} if lan_only else octets
+    names = {LAN: f"{prefix}-{LAN}", **{host: f"{prefix}-{host}" for host in own}}
+    members = {LAN: tuple(octets.values()), **{host: (octet,) for host, octet in own.items()}}
     api: Any = engine.client.api
     for existing in api.networks(names=[f"^{prefix}-"]):
         if existing["Name"] in names.values() and not is_ours(existing["Labels"]):
@@ -67,9 +69,9 @@ def build_networks(
         )
     return HostNetworks(
         lan=names[LAN],
-        own={host: names[host] for host in addresses},
+        own={host: names[host] for host in own},
         lan_address={host: str(_slash24(made[LAN]) + octet) for host, octet in octets.items()},
-        own_address={host: str(_slash24(made[host]) + octet) for host, octet in octets.items()},
+        own_address={host: str(_slash24(made[host]) + octet) for host, octet in own.items()},
     )
 
 

@@ -1,0 +1,268 @@
+"""Hosts with engines of their own, in containers: what a playbook is run on, and entered as users enter theirs."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import docker.errors
+import yaml
+
+from provisioning.debian_images import BARE, WITH_ENGINE
+from provisioning.docker_engine import Engine, Report
+from provisioning.errors import SimulationError
+from provisioning.hosts.engine import EngineHost
+from provisioning.hosts.simulated import File
+from provisioning.images import host_image
+from provisioning.inventory import Inventory
+from provisioning.networks import HostNetworks, build_networks
+from provisioning.ownership import CLUSTER_LABEL, Run, objects, remove
+from provisioning.waiting import wait_until
+
+BOOT_SECONDS = 90.0
+"""From the start of a host until sshd and its engine answer; 4 s on an idle machine."""
+
+COPY_SECONDS = 120
+"""For an image into an engine, or for an engine's data into another volume; a second or two on an idle machine."""
+
+PROBE = "mount -t tmpfs none /mnt && unshare --mount --net --pid --fork true && iptables --list >/dev/null"
+"""What an engine in a container needs to be allowed."""
+
+
+@dataclass
+class EngineHosts:
+    """Such hosts, one for each of an inventory's. ``folder`` has the key and the known hosts of whoever enters them."""
+
+    name: str
+    engine: Engine = field(repr=False)
+    wanted: Inventory = field(repr=False)
+    folder: Path
+    labels: Mapping[str, str] = field(repr=False)
+    networks: HostNetworks = field(repr=False)
+    hosts: dict[str, EngineHost] = field(repr=False)
+    images: Mapping[str, str] = field(repr=False)
+
+    @classmethod
+    def build(
+        cls,
+        engine: Engine,
+        run: Run,
+        name: str,
+        wanted: Inventory,
+        folder: Path,
+        *,
+        server_images: Sequence[str],
+        without_engine: Collection[str] = (),
+        report: Report = lambda _: None,
+    ) -> EngineHosts:
+        """Build and start the hosts; their engines have the server images already.
+
+        ``without_engine`` names hosts on which no Docker is installed. On failure, and on Ctrl-C, what was
+        built is removed. Raises SimulationError, ImageError or WaitTimeout.
+        """
+        labels = run.labels(name)
+        kinds = {host.name: BARE if host.name in without_engine else WITH_ENGINE for host in wanted.hosts}
+        images = {host: host_image(engine, report, kind) for host, kind in kinds.items()}
+        seed_image = host_image(engine, report, WITH_ENGINE)
+        try:
+            addresses = {host.name: host.address for host in wanted.hosts}
+            networks = build_networks(engine, name, labels, addresses, lan_only=True)
+            made = cls(name, engine, wanted, folder, labels, networks, {}, images)
+            made._make_key()
+            made._seed(seed_image, server_images)
+            with ThreadPoolExecutor(len(images)) as pool:
+                list(pool.map(made.install, images))
+            made._write_known_hosts()
+        except BaseException as problem:
+            remove(engine, [each for each in objects(engine, {CLUSTER_LABEL: name}) if each.run == run.id])
+            if isinstance(problem, docker.errors.APIError):
+                raise SimulationError(f"the hosts {name} could not be built", observed=str(problem)) from None
+            raise
+        return made
+
+    def address(self, host: str) -> str:
+        """Return the host's address on the LAN."""
+        return self.networks.lan_address[host]
+
+    def install(self, name: str) -> None:
+        """Make a host from nothing and wait until it is up: blank but for the server images in its engine."""
+        api: Any = self.engine.client.api
+        host = EngineHost(self.engine, f"{self.name}-{name}")
+        volume = f"{host.name}-docker"
+        with suppress(docker.errors.NotFound):
+            api.remove_container(host.name, force=True, v=True)
+        with suppress(docker.errors.NotFound):
+            api.remove_volume(volume)
+        api.create_volume(volume, labels=dict(self.labels))
+        self._copy(self._seed_volume, volume, self.images[name])
+        lan = api.create_endpoint_config(ipv4_address=self.address(name))
+        api.create_container(
+            name=host.name,
+            image=self.images[name],
+            hostname=name,
+            labels=dict(self.labels),
+            networking_config=api.create_networking_config({self.networks.lan: lan}),
+            **host.options(api, docker_volume=volume),
+        )
+        host.put([File("/root/.ssh/authorized_keys", (self.folder / "key.pub").read_text(), mode=0o600)])
+        self.hosts[name] = host
+        host.start()
+        self.wait_up(name)
+
+    def reinstall(self, name: str) -> None:
+        """Make the host anew; it has another SSH key afterwards, which becomes the known one."""
+        self.install(name)
+        self._write_known_hosts()
+
+    def reboot(self, name: str) -> None:
+        """Shut the host down as `reboot` does, start it again, and wait until it is up."""
+        api: Any = self.engine.client.api
+        api.restart(self.hosts[name].name, timeout=int(BOOT_SECONDS))
+        self.wait_up(name)
+
+    def wait_up(self, name: str) -> None:
+        """Wait until systemd has started everything and sshd answers."""
+        host = self.hosts[name]
+
+        def up() -> bool:
+            state = host.run("systemctl", "is-system-running").output.strip()
+            return state in ("running", "degraded") and _greets(self.address(name))
+
+        wait_until(
+            up,
+            f"{name} is up",
+            BOOT_SECONDS,
+            shown=lambda: host.run("systemctl", "list-jobs", "--no-pager").output[-500:],
+            poll=0.2,
+        )
+
+    def write_inventory(self, file: str = "inventory.yaml", **variables: Any) -> Path:
+        """Write an inventory of these hosts, with further variables for all of them, and return its path."""
+        hosts: dict[str, Any] = {}
+        for host in self.wanted.hosts:
+            followed = [node.replica_of.partition("/")[0] for node in host.nodes if node.role == "replica"]
+            hosts[host.name] = {
+                "ansible_host": self.address(host.name),
+                **({"redis_slave_of": followed[0]} if followed else {}),
+            }
+        shared = {
+            "ansible_user": "root",
+            "ansible_ssh_private_key_file": str(self.folder / "key"),
+            "ansible_ssh_common_args": f"-F none -o UserKnownHostsFile={self.folder / 'known_hosts'} "
+            "-o GlobalKnownHostsFile=none -o StrictHostKeyChecking=yes -o IdentityAgent=none",
+            "redis_cluster_name": self.wanted.name,
+            **variables,
+        }
+        document = {"all": {"children": {"redis_cluster": {"vars": shared, "hosts": hosts}}}}
+        path = self.folder / file
+        path.write_text(yaml.safe_dump(document, sort_keys=False), encoding="utf-8")
+        return path
+
+    def remove(self) -> None:
+        """Remove containers, network and volumes of these hosts."""
+        remove(self.engine, objects(self.engine, {CLUSTER_LABEL: self.name}))
+
+    # -- making ---------------------------------------------------------------------------------
+
+    @property
+    def _seed_volume(self) -> str:
+        return f"{self.name}-images"
+
+    def _make_key(self) -> None:
+        key = self.folder / "key"
+        command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)]
+        subprocess.run(command, check=True, timeout=COPY_SECONDS)
+
+    def _write_known_hosts(self) -> None:
+        lines = [f"{self.address(name)} {host.host_key}\n" for name, host in self.hosts.items()]
+        (self.folder / "known_hosts").write_text("".join(lines), encoding="ascii")
+
+    def _seed(self, image: str, server_images: Sequence[str]) -> None:
+        """Let one engine take the server images into a volume, of which each host then gets a copy."""
+        api: Any = self.engine.client.api
+        api.create_volume(self._seed_volume, labels=dict(self.labels))
+        seed = EngineHost(self.engine, f"{self.name}-images")
+        options = seed.options(api, docker_volume=self._seed_volume)
+        api.create_container(name=seed.name, image=image, labels=dict(self.labels), **options)
+        seed.start()
+        try:
+            wait_until(
+                lambda: seed.run("docker", "version").code == 0, "an engine in a container", BOOT_SECONDS, poll=0.2
+            )
+            for each in server_images:
+                _load(each, seed.name)
+            seed.sure("systemctl", "stop", "docker", "containerd")
+        finally:
+            api.remove_container(seed.name, force=True)
+
+    def _copy(self, source: str, target: str, image: str) -> None:
+        api: Any = self.engine.client.api
+        binds = {source: {"bind": "/from", "mode": "ro"}, target: {"bind": "/to", "mode": "rw"}}
+        made = api.create_container(
+            image=image,
+            command=["cp", "-a", "/from/.", "/to/"],
+            labels=dict(self.labels),
+            host_config=api.create_host_config(binds=binds),
+        )
+        api.start(made["Id"])
+        code = api.wait(made["Id"], timeout=COPY_SECONDS)["StatusCode"]
+        api.remove_container(made["Id"], force=True)
+        if code:
+            raise SimulationError(f"the volume {source} cannot be copied", observed=f"cp ended with {code}")
+
+
+def why_not(engine: Engine, run: Run, report: Report = lambda _: None) -> str:
+    """Return in one line why hosts with engines cannot be built here, empty where they can; tried, not guessed."""
+    api: Any = engine.client.api
+    image = host_image(engine, report, WITH_ENGINE)
+    host = EngineHost(engine, f"redis-gauntlet-{run.id}-probe")
+    options = host.options(api, docker_volume=f"{host.name}-docker") | {"command": ["sh", "-c", PROBE]}
+    try:
+        api.create_container(name=host.name, image=image, labels=run.labels(host.name), **options)
+        api.start(host.name)
+        code = api.wait(host.name, timeout=COPY_SECONDS)["StatusCode"]
+        return "" if code == 0 else f"in such a container: {' '.join(host.log().split())[-200:] or f'exit code {code}'}"
+    except docker.errors.APIError as problem:
+        return f"the engine refuses such a container: {problem.explanation}"
+    finally:
+        with suppress(docker.errors.APIError):
+            api.remove_container(host.name, force=True, v=True)
+            api.remove_volume(f"{host.name}-docker")
+
+
+def _load(image: str, container: str) -> None:
+    """Copy an image from the engine below into the one in that container. Raises SimulationError."""
+    with _piped(["docker", "save", image]) as saved:
+        loaded = subprocess.run(
+            ["docker", "exec", "--interactive", container, "docker", "load", "--quiet"],
+            stdin=saved.stdout,
+            capture_output=True,
+            text=True,
+            timeout=COPY_SECONDS,
+            check=False,
+        )
+    if loaded.returncode:
+        raise SimulationError(f"{image} cannot be copied into an engine", observed=loaded.stderr.strip()[-300:])
+
+
+@contextmanager
+def _piped(command: Sequence[str]) -> Iterator[subprocess.Popen[bytes]]:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def _greets(address: str) -> bool:
+    """True where an SSH server says its version there."""
+    with suppress(OSError), socket.create_connection((address, 22), timeout=1) as link:
+        link.settimeout(2)
+        return link.recv(4) == b"SSH-"
+    return False

@@ -1,0 +1,115 @@
+"""What the playbook asks of this project: the wanted nodes, their configuration, and steps on the live cluster."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from provisioning.ansible_hosts import inventory_of
+from provisioning.cluster import Cluster
+from provisioning.convergence import Convergence
+from provisioning.errors import GauntletError
+from provisioning.inventory import Host, Inventory, Node
+from provisioning.redis_conf import render_redis_conf
+from provisioning.rolling import require_no_downgrade, rolling_order, step_down
+
+PLACE = "the variables of Ansible's inventory"
+
+
+class PlaybookError(GauntletError):
+    """The playbook asks for something that cannot be done."""
+
+
+def act(what: str, arguments: Mapping[str, Any], variables: Mapping[str, Mapping[str, Any]], pretend: bool) -> Any:
+    """Do one thing for the playbook and return what its task returns: a mapping with ``changed``.
+
+    ``variables`` are those of each host of the cluster, as Ansible resolved them. ``pretend``: Ansible's
+    check mode. Raises GauntletError.
+    """
+    if what not in DEEDS:
+        raise PlaybookError(f"there is no {what!r}", expected=", ".join(DEEDS))
+    absent = {name for name, values in variables.items() if values.get("redis_state") == "absent"}
+    inventory = inventory_of(PLACE, {name: values for name, values in variables.items() if name not in absent})
+    leaving = [host for host in inventory_of(PLACE, variables).hosts if host.name in absent] if absent else []
+    wish = Wish(inventory, tuple(leaving), arguments, pretend)
+    return {"changed": False, **DEEDS[what](wish)}
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What a task asks for. ``leaving`` are the hosts with ``redis_state: absent``; the inventory has the others."""
+
+    inventory: Inventory
+    leaving: tuple[Host, ...]
+    arguments: Mapping[str, Any]
+    pretend: bool
+
+
+def _layout(wish: Wish) -> Mapping[str, Any]:
+    """Return by host what is to run there, and what is to be removed."""
+    inventory = wish.inventory
+    open_nodes = [node.full_name for node in inventory.nodes if not node.password]
+    if open_nodes:
+        raise PlaybookError(
+            "the cluster has no password",
+            expected="redis_password (from ansible-vault), or REDIS_GAUNTLET_PASSWORD in the environment",
+            observed=f"none for {', '.join(open_nodes)}",
+            advice="ansible-vault encrypt_string --name redis_password, or export REDIS_GAUNTLET_PASSWORD",
+        )
+    return {
+        "hosts": {host.name: [_described(node) for node in host.nodes] for host in inventory.hosts},
+        "leaving": {host.name: [_described(node) for node in host.nodes] for host in wish.leaving},
+    }
+
+
+def _described(node: Node) -> dict[str, Any]:
+    return {
+        "full_name": node.full_name,
+        "name": node.name,
+        "host": node.host,
+        "container": node.container or node.name,
+        "volume": f"{node.container or node.name}-data",
+        "config_file": node.config_file,
+        "port": node.port,
+        "bus_port": node.bus_port,
+        "address": node.lan,
+    }
+
+
+def _configuration(wish: Wish) -> Mapping[str, Any]:
+    """Return the text of one node's configuration file for a server of that version, and its checksum."""
+    node = wish.inventory.node(str(wish.arguments["node"]))
+    text = render_redis_conf(wish.inventory, node, str(wish.arguments["version"]))
+    return {"text": text, "checksum": hashlib.sha256(text.encode()).hexdigest()}
+
+
+def _converge(wish: Wish) -> Mapping[str, Any]:
+    done = Convergence(wish.inventory, wish.pretend, wish.leaving).run()
+    return {"changed": bool(done), "done": done}
+
+
+def _order(wish: Wish) -> Mapping[str, Any]:
+    cluster = Cluster(wish.inventory)
+    version = str(wish.arguments.get("version", ""))
+    if version:
+        require_no_downgrade(cluster, version)
+    order = rolling_order(cluster, list(wish.arguments["nodes"]))
+    return {"nodes": [_described(wish.inventory.node(name)) for name in order]}
+
+
+def _step_down(wish: Wish) -> Mapping[str, Any]:
+    node = wish.inventory.node(str(wish.arguments["node"]))
+    successor = step_down(Cluster(wish.inventory, read_only=False), node)
+    return {"changed": bool(successor), "successor": successor}
+
+
+DEEDS: Mapping[str, Callable[[Wish], Mapping[str, Any]]] = {
+    "layout": _layout,
+    "configuration": _configuration,
+    "converge": _converge,
+    "order": _order,
+    "step_down": _step_down,
+}
+"""What a task may ask for."""

@@ -1,0 +1,111 @@
+"""Hosts with engines of their own for the playbook, one set for each module, and what it has made of them."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fixtures.session import Session
+from provisioning.ansible_inventory import DEFAULT_INVENTORY, read_inventory
+from provisioning.cluster import Cluster
+from provisioning.engine_hosts import EngineHosts, why_not
+from provisioning.inventory import Inventory, Node
+from provisioning.login import PASSWORD_VARIABLE
+from tests.playbook.ansible import COMMAND, Played, play
+
+NEWCOMER = "redis-host-3"
+"""The host that begins without Docker."""
+
+
+@dataclass
+class Site:
+    """Three hosts, a password, and the inventory that the playbook is given. ``variables`` stand for all hosts."""
+
+    hosts: EngineHosts
+    password: str
+    variables: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def file(self) -> Path:
+        """The inventory as it is now."""
+        return self.hosts.write_inventory(**self.variables)
+
+    def play(self, *arguments: str, **changes: Any) -> Played:
+        """Run the playbook, with these variables changed for good."""
+        self.variables.update(changes)
+        return play(self.file, self.password, *arguments)
+
+    @property
+    def inventory(self) -> Inventory:
+        """What the suite reads in that file."""
+        before = os.environ.get(PASSWORD_VARIABLE)
+        os.environ[PASSWORD_VARIABLE] = self.password
+        try:
+            return read_inventory(self.file)
+        finally:
+            os.environ.pop(PASSWORD_VARIABLE)
+            if before is not None:
+                os.environ[PASSWORD_VARIABLE] = before
+
+    @property
+    def cluster(self) -> Cluster:
+        """A handle that may write: these hosts are ours."""
+        return Cluster(self.inventory, read_only=False)
+
+    def docker(self, host: str, *words: str) -> str:
+        """Return what the host's own docker command says."""
+        return self.hosts.hosts[host].sure("docker", *words)
+
+    def node(self, name: str) -> Node:
+        """Return the node of that full name."""
+        return self.inventory.node(name)
+
+
+Building = Callable[..., Site]
+
+
+@pytest.fixture(scope="session")
+def engines_possible(gauntlet: Session, pytestconfig: pytest.Config) -> None:
+    """Skip, or under CI fail, where hosts with engines cannot be built; the probe says why."""
+    why = "" if COMMAND.exists() else "there is no ansible-playbook: make ansible"
+    why = why or why_not(gauntlet.engine, gauntlet.run)
+    if why and os.environ.get("CI") == "true" and not pytestconfig.getoption("without_engines"):
+        pytest.fail(f"hosts with engines cannot be built: {why} (--without-engines accepts that)", pytrace=False)
+    if why:
+        pytest.skip(f"hosts with engines cannot be built: {why}")
+
+
+@pytest.fixture(scope="module")
+def building(
+    gauntlet: Session, engines_possible: None, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Iterator[Building]:
+    """Builds hosts; they are removed at the module's end."""
+    made: list[EngineHosts] = []
+
+    def build(*images: str, without_engine: tuple[str, ...] = (), **variables: Any) -> Site:
+        server = gauntlet.images.server.reference
+        stem = Path(request.node.path).stem.removeprefix("test_").replace("_", "-")
+        name = f"redis-gauntlet-{gauntlet.run.id}-{gauntlet.worker}-{stem}-{len(made)}"
+        hosts = EngineHosts.build(
+            gauntlet.engine,
+            gauntlet.run,
+            name,
+            read_inventory(DEFAULT_INVENTORY),
+            tmp_path_factory.mktemp("hosts"),
+            server_images=images or (server,),
+            without_engine=without_engine,
+        )
+        made.append(hosts)
+        command = f"{gauntlet.images.server.server}-server"
+        common = {"redis_image": (images or (server,))[0], "redis_server_command": command}
+        return Site(hosts, secrets.token_urlsafe(12), {**common, **variables})
+
+    yield build
+    for hosts in made:
+        hosts.remove()

@@ -1,0 +1,141 @@
+"""One run makes a cluster of bare hosts, with published ports; a further one changes what differs and no more."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from provisioning.hosts.remote import RemoteHost
+from provisioning.inventory import Node
+from tests.launched import launched
+from tests.playbook.ansible import Played
+from tests.playbook.conftest import NEWCOMER, Building, Site
+
+pytestmark = [pytest.mark.destructive, pytest.mark.slow]
+
+FORMED_SECONDS = 200
+"""Until a cluster is formed, Docker's packages on one host included; about 60 s on an idle machine."""
+
+
+@pytest.fixture(scope="module")
+def site(building: Building) -> Site:
+    """Hosts as they come: on one of them there is no Docker."""
+    return building(without_engine=(NEWCOMER,), redis_network_mode="published")
+
+
+@pytest.fixture(scope="module")
+def pretended(site: Site) -> Played:
+    """A run in check mode on the bare hosts."""
+    return site.play("--check")
+
+
+@pytest.fixture(scope="module")
+def formed(site: Site, pretended: Played) -> Played:
+    """The first run."""
+    return site.play()
+
+
+@pytest.fixture(params=["redis-host-1", "redis-host-2", "redis-host-3"])
+def entered(request: pytest.FixtureRequest, site: Site, formed: Played) -> RemoteHost:
+    """A host as its user enters it."""
+    return RemoteHost(site.inventory.host(request.param))
+
+
+def test_check_mode_changes_nothing_on_bare_hosts(site: Site, pretended: Played) -> None:
+    """It ends well before anything is there, says what would be done, and does nothing of it."""
+    assert pretended.code == 0, pretended.output
+    assert pretended.recap[NEWCOMER]["changed"] > 0
+    assert site.hosts.hosts[NEWCOMER].run("docker", "version").code != 0
+    assert not site.docker("redis-host-1", "ps", "--all", "--quiet").strip()
+
+
+def test_one_run_forms_the_cluster(site: Site, formed: Played) -> None:
+    """Bare hosts become the inventory's cluster, each replica on another host than its master."""
+    assert formed.code == 0, formed.output
+    assert formed.seconds < FORMED_SECONDS
+    assert site.cluster.roles() == site.cluster.wanted_roles
+
+
+def test_second_run_changes_nothing(site: Site, formed: Played) -> None:
+    """What is as it should be is left alone, in check mode and without."""
+    for arguments in (("--check",), ()):
+        again = site.play(*arguments)
+        assert (again.code, again.changed, again.rolled) == (0, 0, []), again.output
+
+
+def test_the_gate_accepts_it_over_ssh(site: Site, formed: Played, tmp_path: Path) -> None:
+    """All rules, those about hosts and engines too, find nothing at all."""
+    login = {"REDIS_GAUNTLET_PASSWORD": site.password}
+    run = launched(tmp_path, "--inventory", site.file, "-m", "not destructive", environment=login)
+    assert (run.code, run.document["verdict"], run.found) == (0, "holds", set()), run.said
+    assert not run.of_kind("skipped") & {"restart-policy", "image-unpinned", "service-not-enabled", "overcommit-memory"}
+    assert run.holding(site.password) == []
+
+
+def test_the_password_stands_in_no_output(site: Site, pretended: Played, formed: Played) -> None:
+    """Neither Ansible's output nor a process list shows it."""
+    assert site.password not in pretended.output + formed.output
+    for host in site.hosts.hosts.values():
+        assert site.password not in host.sure("ps", "-ww", "-eo", "args")
+
+
+def test_packages_and_services(entered: RemoteHost) -> None:
+    """Docker is the distribution's, runs, and starts at boot; what the original installed by pip is not there."""
+    host = entered.testinfra
+    assert host.package("docker.io").is_installed
+    assert host.service("docker").is_running
+    assert host.service("docker").is_enabled
+    assert not host.package("python3-pip").is_installed
+    assert host.group("docker").members == []
+
+
+def test_configuration_files(entered: RemoteHost) -> None:
+    """They are root's, the server may read them, and nobody else."""
+    host = entered.testinfra
+    for node in entered.host.nodes:
+        file = host.file(node.config_file)
+        assert (file.user, file.gid, file.mode) == ("root", 999, 0o640)
+        assert f"cluster-announce-ip {node.announced}" in file.content_string
+    directory = host.file("/opt/redis")
+    assert (directory.is_directory, directory.user, directory.gid, directory.mode) == (True, "root", 999, 0o750)
+
+
+def test_containers(site: Site, entered: RemoteHost) -> None:
+    """They run the pinned image, come back after a reboot, keep data on named volumes and may stop slowly."""
+    host = entered.testinfra
+    for node in entered.host.nodes:
+        container = host.docker(node.name)
+        assert container.is_running
+        shown = container.inspect()
+        assert shown["Config"]["Image"] == site.variables["redis_image"]
+        assert shown["Config"]["StopTimeout"] == 60
+        assert shown["HostConfig"]["RestartPolicy"]["Name"] == "unless-stopped"
+        mounts = {(each.get("Name", each["Source"]), each["Destination"], each["RW"]) for each in shown["Mounts"]}
+        assert mounts == {(f"{node.name}-data", "/data", True), ("/opt/redis", "/opt/redis", False)}
+    assert host.file("/etc/docker/daemon.json").contains("max-size")
+
+
+def test_nothing_listens_to_the_world(entered: RemoteHost) -> None:
+    """Client and bus ports listen at the host's LAN address, and SSH alone everywhere."""
+    ports = {f"tcp://{entered.host.address}:{port}" for node in entered.host.nodes for port in _ports(node)}
+    sockets = set(entered.testinfra.socket.get_listening_sockets())
+    assert ports <= sockets
+    world = {each for each in sockets if each.startswith(("tcp://0.0.0.0:", "tcp://:::"))}
+    assert world <= {"tcp://0.0.0.0:22", "tcp://:::22"}
+
+
+def test_after_a_failover_a_run_moves_no_role(site: Site, formed: Played) -> None:
+    """Who is master stays master: nothing is changed, nothing is given back."""
+    cluster = site.cluster
+    shard = cluster.inventory.shards[0]
+    cluster.manual_failover(shard.replicas[0])
+    cluster.wait_replica(shard.master, shard.replicas[0], cluster.rejoin_budget)
+    roles = cluster.roles()
+    again = site.play()
+    assert (again.code, again.changed, again.rolled) == (0, 0, []), again.output
+    assert site.cluster.roles() == roles
+
+
+def _ports(node: Node) -> tuple[int, int]:
+    return node.port, node.bus_port

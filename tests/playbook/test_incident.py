@@ -1,0 +1,149 @@
+"""The incident with which this project began: a cluster behind Docker's NAT that announces Docker's own addresses."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from fixtures.history.failover import failover_bound
+from provisioning.cluster import Cluster
+from provisioning.evidence.redirect import parse_redirect
+from provisioning.hosts.simulated import File
+from provisioning.inventory import Inventory, Node
+from tests.launched import Launched, launched
+from tests.playbook.conftest import Building, Site
+
+pytestmark = [pytest.mark.destructive, pytest.mark.slow]
+
+ORIGINAL = """\
+port {port}
+cluster-enabled yes
+cluster-config-file nodes.conf
+cluster-node-timeout 5000
+appendonly yes
+protected-mode no
+"""
+"""The original's five lines, and what the official image adds: Debian's packages would refuse remote clients."""
+
+CHECK_SECONDS = "20"
+
+
+@pytest.fixture(scope="module")
+def site(building: Building) -> Site:
+    """Hosts with an engine each, and nothing on them."""
+    return building(redis_network_mode="published")
+
+
+@pytest.fixture(scope="module")
+def original(site: Site) -> Inventory:
+    """The original cluster: published ports, no announced addresses, made by redis-cli; its nodes ask no password."""
+    wanted = site.inventory
+    image = site.variables["redis_image"]
+    for node in wanted.nodes:
+        file = f"/opt/original/{node.file_stem}.conf"
+        site.hosts.hosts[node.host].put([File(file, ORIGINAL.format(port=node.port))])
+        published = [word for port in (node.port, node.bus_port) for word in ("--publish", f"{port}:{port}")]
+        mount = ("--volume", f"{file}:/redis.conf")
+        server = (image, "redis-server", "/redis.conf")
+        site.docker(
+            node.host, "run", "--detach", "--name", node.name, "--restart", "always", *published, *mount, *server
+        )
+    masters, first = [node.address for node in wanted.masters], wanted.masters[0]
+    open_nodes = {node.full_name: replace(node, password="") for node in wanted.nodes}
+    made = wanted.with_nodes(open_nodes)
+    cluster = Cluster(made, read_only=False)
+    cluster.wait_for(lambda: all(cluster.state(node) != "unreachable" for node in made.nodes), "all servers", 30)
+    cli(site, first, "--cluster", "create", *masters, "--cluster-yes")
+    ids = cluster.ids()
+    for node in wanted.replicas:
+        behind = ("--cluster-slave", "--cluster-master-id", ids[node.replica_of])
+        cli(site, first, "--cluster", "add-node", node.address, first.address, *behind)
+    cluster.wait_for(
+        lambda: (
+            all(cluster.state(node) == "ok" for node in made.nodes)
+            and all(cluster.info(node)["master_link_status"] == "up" for node in made.replicas)
+        ),
+        "the original cluster is ok",
+        cluster.rejoin_budget + 20,
+    )
+    return made
+
+
+@pytest.fixture(scope="module")
+def judged(site: Site, original: Inventory, tmp_path_factory: pytest.TempPathFactory) -> Launched:
+    """What the gate says of it."""
+    folder = tmp_path_factory.mktemp("judged")
+    return launched(folder, "--inventory", site.hosts.write_inventory("original.yaml", **site.variables), *READING)
+
+
+READING = ("-m", "not destructive")
+
+
+@pytest.fixture
+def at_rest(site: Site, original: Inventory) -> Cluster:
+    """The original cluster, all its nodes up."""
+    return Cluster(original, read_only=False)
+
+
+def cli(site: Site, node: Node, *words: str) -> str:
+    """Run redis-cli in the node's container and return what it says."""
+    return site.docker(node.host, "exec", node.name, "timeout", CHECK_SECONDS, "redis-cli", *words)
+
+
+def test_it_looks_healthy(site: Site, original: Inventory, at_rest: Cluster) -> None:
+    """Every node says ok, and so does redis-cli's check."""
+    assert {at_rest.state(node) for node in original.nodes} == {"ok"}
+    said = cli(site, original.masters[0], "--cluster", "check", original.masters[0].address)
+    assert "[OK] All nodes agree about slots configuration." in said
+    assert "[OK] All 16384 slots covered." in said
+
+
+def test_the_gate_finds_it_and_names_the_nodes(original: Inventory, judged: Launched) -> None:
+    """The verdict is violated: addresses of Docker's bridge are announced, and by whom."""
+    assert (judged.code, judged.document["verdict"]) == (1, "violated"), judged.said
+    named = {subject for rule, subject in judged.found if rule == "unroutable-announced-address"}
+    assert named & {node.full_name for node in original.nodes}, judged.found
+    assert "172.17." in judged.said
+
+
+def test_after_a_failover_a_client_is_sent_to_nowhere(site: Site, at_rest: Cluster, original: Inventory) -> None:
+    """Host 2's master dies: a node then redirects its clients to an address that is no host's."""
+    victim = original.node("redis-host-2/redis_master")
+    slot = victim.slots[0].first
+    others = [node for node in original.nodes if node is not victim]
+    site.docker("redis-host-2", "update", "--restart", "no", victim.name)
+    site.docker("redis-host-2", "kill", victim.name)
+    hosts = {host.address for host in original.hosts}
+
+    def sent_astray() -> dict[str, str]:
+        said = {node.full_name: at_rest.ask(node, "GET", at_rest.key_in(slot)) for node in others}
+        redirects = {name: parse_redirect(answer) for name, answer in said.items()}
+        return {name: each.host for name, each in redirects.items() if each is not None and each.host not in hosts}
+
+    astray = at_rest.wait_for(sent_astray, "a redirection to no host", 2 * failover_bound(original.node_timeout))
+    assert all(address.startswith("172.17.") for address in astray.values()), astray
+    for address in astray.values():
+        tried = site.hosts.hosts["redis-host-3"].run("timeout", "2", "bash", "-c", f"</dev/tcp/{address}/6374")
+        assert tried.code != 0
+    site.docker("redis-host-2", "start", victim.name)
+    at_rest.wait_for(lambda: at_rest.state(victim) == "ok", "the killed node is back", at_rest.rejoin_budget + 20)
+
+
+def test_the_playbook_mends_it(site: Site, original: Inventory, tmp_path: Path) -> None:
+    """It is rolled over the cluster that runs: no key is lost, and the gate accepts what it becomes."""
+    before = Cluster(original, read_only=False)
+    keys = {before.key_in(shard.master.slots[0].first): shard for shard in original.shards}
+    for key, shard in keys.items():
+        assert before.call(before.owner(shard.master.slots[0].first), "SET", key, key) == "OK"
+    mended = site.play()
+    assert mended.code == 0, mended.output
+    after = site.cluster
+    for key, shard in keys.items():
+        assert after.ask(after.owner(shard.master.slots[0].first), "GET", key) == key
+    login = {"REDIS_GAUNTLET_PASSWORD": site.password}
+    run = launched(tmp_path, "--inventory", site.file, *READING, environment=login)
+    assert run.code == 0, run.said
+    assert {rule for rule, _ in run.found} <= {"role-differs"}
+    assert (again := site.play()).changed == 0, again.output

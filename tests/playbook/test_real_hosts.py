@@ -1,0 +1,79 @@
+"""Judging real hosts over SSH: each thing that a way in may lack works, or gives one clear message."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from provisioning.hosts.simulated import File
+from tests.launched import Launched, launched
+from tests.playbook.conftest import Building, Site
+
+pytestmark = [pytest.mark.destructive, pytest.mark.slow]
+
+USER = "deploy"
+
+
+@pytest.fixture(scope="module")
+def site(building: Building) -> Site:
+    """A formed cluster in its hosts' network, and on each host a user beside root who may use sudo."""
+    made = building(redis_network_mode="host")
+    formed = made.play()
+    assert formed.code == 0, formed.output
+    for host in made.hosts.hosts.values():
+        host.sure("useradd", "--create-home", "--shell", "/bin/bash", "--password", "*", USER)
+        host.sure(
+            "install", "-D", "-o", USER, "-m", "600", "/root/.ssh/authorized_keys", f"/home/{USER}/.ssh/authorized_keys"
+        )
+        host.put([File(f"/etc/sudoers.d/{USER}", f"{USER} ALL=(ALL) NOPASSWD: ALL\n", mode=0o440)])
+    return made
+
+
+def judged(site: Site, folder: Path, **variables: object) -> Launched:
+    """Return what the gate says when the inventory has these variables too."""
+    file = site.hosts.write_inventory("other.yaml", **{**site.variables, **variables})
+    login = {"REDIS_GAUNTLET_PASSWORD": site.password}
+    return launched(folder, "--inventory", file, "-m", "not destructive", environment=login)
+
+
+def test_sudo_is_used_where_the_inventory_says_so(site: Site, tmp_path: Path) -> None:
+    """A user who may use sudo sees all that root sees."""
+    run = judged(site, tmp_path, ansible_user=USER, ansible_become=True)
+    assert (run.code, run.document["verdict"], run.found) == (0, "holds", set()), run.said
+
+
+def test_without_sudo_what_is_not_seen_is_named(site: Site, tmp_path: Path) -> None:
+    """A user who may not ask the engine leaves the verdict unknown, not good."""
+    run = judged(site, tmp_path, ansible_user=USER)
+    assert (run.code, run.document["verdict"]) == (1, "unknown"), run.said
+    assert "container-not-running" in run.undecided
+
+
+def test_an_unknown_host_key_is_not_trusted(site: Site, tmp_path: Path) -> None:
+    """Nothing is sent to a host whose key is not known."""
+    empty = tmp_path / "known"
+    empty.touch()
+    options = f"-F none -o UserKnownHostsFile={empty} -o GlobalKnownHostsFile=none -o StrictHostKeyChecking=yes"
+    run = judged(site, tmp_path / "run", ansible_ssh_common_args=options)
+    assert (run.code, run.document["verdict"]) == (1, "unknown"), run.said
+    assert "its host key is not known here" in " ".join(run.said.split())
+
+
+def test_a_wrong_key_is_named(site: Site, tmp_path: Path) -> None:
+    """The host refuses it, and the message says whom."""
+    run = judged(site, tmp_path, ansible_user="nobody")
+    assert (run.code, run.document["verdict"]) == (1, "unknown"), run.said
+    assert "user nobody is refused" in " ".join(run.said.split())
+
+
+def test_a_host_that_is_down_is_named(site: Site, tmp_path: Path) -> None:
+    """Its nodes are found dead, and that the host gives no answer is said once."""
+    host = site.hosts.hosts["redis-host-3"]
+    host.signal("KILL")
+    run = judged(site, tmp_path)
+    host.start()
+    site.hosts.wait_up("redis-host-3")
+    assert (run.code, run.document["verdict"]) == (1, "violated"), run.said
+    assert {("node-unreachable", node.full_name) for node in site.inventory.host("redis-host-3").nodes} <= run.found
+    site.cluster.wait_ready(site.cluster.rejoin_budget + 4 * site.inventory.node_timeout)
