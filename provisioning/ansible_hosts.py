@@ -41,7 +41,7 @@ PLAYBOOK_VARIABLES = {
     "redis_confirm": str,
     "redis_state": str,
 }
-"""What only the playbook reads: see provisioning/defaults.yaml."""
+"""What only the playbook reads: see provisioning/roles/redis/defaults/main.yaml."""
 
 HOST_VARIABLES = {
     "redis_address": str,

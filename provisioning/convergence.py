@@ -64,15 +64,11 @@ class Convergence:
         return self.done
 
     def _views(self) -> dict[str, ClusterView]:
-        views: dict[str, ClusterView] = {}
+        def all_answer() -> dict[str, ClusterView] | None:
+            views = {name: view for name, view in self.cluster.views().items() if view is not None}
+            return views if len(views) == len(self.inventory.nodes) else None
 
-        def all_answer() -> bool:
-            found = self.cluster.views()
-            views.update({name: view for name, view in found.items() if view is not None})
-            return None not in found.values()
-
-        self.cluster.wait_for(all_answer, "an answer of every node", self.cluster.rejoin_budget)
-        return views
+        return self.cluster.wait_for(all_answer, "an answer of every node", self.cluster.rejoin_budget)
 
     def _form(self) -> None:
         self.done.append(f"formed a cluster of {len(self.inventory.nodes)} nodes")
@@ -107,13 +103,6 @@ class Convergence:
                 entry = view.by_id[ids[node.full_name]]
                 if node is leader or entry.master_id == ids[leader.full_name]:
                     continue
-                if entry.slots:
-                    raise ConvergenceError(
-                        f"{node.full_name} owns slots of another shard",
-                        expected=f"a replica of {leader.full_name}, or no slots",
-                        observed=entry.line.strip(),
-                        advice="move its slots first: redis-cli --cluster reshard",
-                    )
                 before = by_id.get(entry.master_id, entry.master_id) or "nobody"
                 self.done.append(f"made {node.full_name} a replica of {leader.full_name} (before: of {before})")
                 if not self.pretend:

@@ -6,6 +6,7 @@ from collections.abc import Collection
 
 from provisioning.cluster import Cluster
 from provisioning.errors import GauntletError
+from provisioning.evidence.collect import collect
 from provisioning.inventory import Inventory, Node
 from provisioning.node_entry import NodeEntry
 
@@ -59,7 +60,7 @@ def _node(inventory: Inventory, entry: NodeEntry) -> Node | None:
 
 def running_versions(cluster: Cluster) -> dict[str, str]:
     """Return the server version of each node that answers, by full name."""
-    evidence = cluster.look()
+    evidence = collect(cluster.inventory, questions={"info": ("INFO", "server")}, redirects=False)
     return {seen.name: seen.version for seen in evidence.nodes if seen.version}
 
 

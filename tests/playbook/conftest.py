@@ -44,14 +44,9 @@ class Site:
     @property
     def inventory(self) -> Inventory:
         """What the suite reads in that file."""
-        before = os.environ.get(PASSWORD_VARIABLE)
-        os.environ[PASSWORD_VARIABLE] = self.password
-        try:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv(PASSWORD_VARIABLE, self.password)
             return read_inventory(self.file)
-        finally:
-            os.environ.pop(PASSWORD_VARIABLE)
-            if before is not None:
-                os.environ[PASSWORD_VARIABLE] = before
 
     @property
     def cluster(self) -> Cluster:
