@@ -196,9 +196,10 @@ class Cluster:
         """Wait until ``look`` returns something true; the error shows what every node shows. See wait_until."""
         return wait_until(look, expected, seconds, shown=self.shown, poll=WAIT_POLL_SECONDS)
 
-    def wait_ready(self, seconds: float | None = None) -> Evidence:
+    def wait_ready(self, seconds: float | None = None, questions: Mapping[str, tuple[str, ...]] = TOPOLOGY) -> Evidence:
         """Wait until the cluster is ready and return the evidence of it.
 
+        With MEMBERSHIP for ``questions`` what its nodes tell clients of slots does not count.
         Ready: every node's view agrees, NODES = SLOTS = SHARDS, the replication links are up and
         caught up. CLUSTER SLOTS leaves out replicas whose offset is 0, so on an idle fresh cluster
         one key per shard is written and removed unless the handle is read-only.
@@ -209,7 +210,7 @@ class Cluster:
         reasons: list[str] = []
 
         def ready() -> Evidence | None:
-            evidence = collect(self.inventory, questions=TOPOLOGY, redirects=False)
+            evidence = collect(self.inventory, questions=questions, redirects=False)
             reasons[:] = find_unready(evidence)
             if not self.read_only and any("offset 0" in reason for reason in reasons):
                 self._nudge(nudged)
@@ -284,20 +285,33 @@ class Cluster:
     def restore_layout(self) -> list[str]:
         """Bring every master back to where the inventory has it; return the commands that did it.
 
-        All nodes must be alive. Raises WaitTimeout.
+        All nodes must be alive. Slots need not be where the inventory has them. Raises WaitTimeout.
         """
         done = []
         for shard in self.inventory.shards:
-            current = self.owner(shard.master.slots[0].first)
-            if current.full_name == shard.master.full_name:
+            current = self._leader(shard)
+            if current is None or current[0].full_name == shard.master.full_name:
                 continue
-            self.wait_replica(shard.master, current, REJOIN_SECONDS + 4 * self.inventory.node_timeout)
-            self.manual_failover(shard.master)
+            leader, slot = current
+            self.wait_replica(shard.master, leader, REJOIN_SECONDS + 4 * self.inventory.node_timeout)
+            self.manual_failover(shard.master, slot)
             done.append(f"CLUSTER FAILOVER on {shard.master.full_name}")
         for shard in self.inventory.shards:
             for replica in shard.replicas:
                 self.wait_replica(replica, shard.master, REJOIN_SECONDS + 4 * self.inventory.node_timeout)
         return done
+
+    def _leader(self, shard: WantedShard) -> tuple[Node, int] | None:
+        """Return the node of the shard that owns slots, and one of these; None without one.
+
+        Of two that say so of themselves it is the one with the newer config epoch: the other has just come back.
+        """
+        claims = []
+        for node in (shard.master, *shard.replicas):
+            own = self.view(node).myself
+            if own is not None and own.is_master and own.slots:
+                claims.append((own.config_epoch, node, own.slots[0].first))
+        return max(claims, key=lambda claim: claim[0])[1:] if claims else None
 
     def client(self, **options: Any) -> redis.RedisCluster:
         """Return a redis-py cluster client whose addresses are mapped to those that this process reaches."""

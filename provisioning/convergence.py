@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from provisioning.cluster import Cluster
 from provisioning.cluster_view import ClusterView
 from provisioning.errors import GauntletError, NodeUnreachable
+from provisioning.evidence.collect import MEMBERSHIP
 from provisioning.formation import identities, join
 from provisioning.inventory import Host, Inventory, Node, WantedShard
 from provisioning.live_settings import mend_settings
@@ -42,7 +43,10 @@ class Convergence:
         self.everyone = Cluster(replace(self.inventory, hosts=self.inventory.hosts + self.leaving), read_only=False)
 
     def run(self) -> list[str]:
-        """Do what is lacking, wait until the cluster is ready, and return what was done.
+        """Do what is lacking, wait until the cluster is whole, and return what was done.
+
+        Clients' tables are not waited for: a server that has just been upgraded may need a further restart
+        for them (see rolling.py).
 
         Raises ConvergenceError where a node does not answer or holds what it should not, WaitTimeout.
         """
@@ -60,7 +64,7 @@ class Convergence:
                 self._dismiss()
                 self._forget_the_dead()
         if not self.pretend:
-            self.cluster.wait_ready()
+            self.cluster.wait_ready(questions=MEMBERSHIP)
         return self.done
 
     def _views(self) -> dict[str, ClusterView]:

@@ -18,8 +18,8 @@ from provisioning.debian_images import BARE, WITH_ENGINE
 from provisioning.docker_engine import Engine, Report
 from provisioning.errors import SimulationError
 from provisioning.hosts.engine import EngineHost
-from provisioning.hosts.simulated import File
-from provisioning.images import host_image
+from provisioning.hosts.simulated import File, SimulatedHost
+from provisioning.images import host_image, server_image
 from provisioning.inventory import Inventory
 from provisioning.networks import HostNetworks, build_networks
 from provisioning.ownership import CLUSTER_LABEL, Run, objects, remove
@@ -30,6 +30,9 @@ BOOT_SECONDS = 90.0
 
 COPY_SECONDS = 120
 """For an image into an engine, or for an engine's data into another volume; a second or two on an idle machine."""
+
+DOCKERS_SUBNET = "172.17.0.0/16"
+"""Of an engine's default bridge, where nothing else is said and nobody else has it."""
 
 PROBE = "mount -t tmpfs none /mnt && unshare --mount --net --pid --fork true && iptables --list >/dev/null"
 """What an engine in a container needs to be allowed."""
@@ -68,6 +71,8 @@ class EngineHosts:
         """
         labels = run.labels(name)
         kinds = {host.name: BARE if host.name in without_engine else WITH_ENGINE for host in wanted.hosts}
+        for each in server_images:
+            server_image(engine, each, report)
         images = {host: host_image(engine, report, kind) for host, kind in kinds.items()}
         seed_image = host_image(engine, report, WITH_ENGINE)
         try:
@@ -108,7 +113,7 @@ class EngineHosts:
             hostname=name,
             labels=dict(self.labels),
             networking_config=api.create_networking_config({self.networks.lan: lan}),
-            **host.options(api, docker_volume=volume),
+            **host.options(api, docker_volume=volume, network=self.networks.lan),
         )
         host.put([File("/root/.ssh/authorized_keys", (self.folder / "key.pub").read_text(), mode=0o600)])
         self.hosts[name] = host
@@ -141,6 +146,26 @@ class EngineHosts:
             shown=lambda: host.run("systemctl", "list-jobs", "--no-pager").output[-500:],
             poll=0.2,
         )
+
+    def client(self, server_image: str) -> SimulatedHost:
+        """Return a machine on the LAN that is no host of the cluster, with the redis-cli of that image.
+
+        Docker's default subnet leads nowhere from there, as on a machine without Docker; from a host it would
+        lead into that host's own engine, and from this machine into the engine below.
+        """
+        api: Any = self.engine.client.api
+        way, client = f"{self.name}-client-network", SimulatedHost(self.engine, f"{self.name}-client")
+        config = api.create_host_config(network_mode=self.networks.lan, cap_add=["NET_ADMIN"])
+        command = ["sh", "-c", f"ip route add unreachable {DOCKERS_SUBNET} && exec sleep infinity"]
+        image = next(iter(self.images.values()))
+        api.create_container(image, command, name=way, labels=dict(self.labels), host_config=config)
+        api.start(way)
+        config = api.create_host_config(network_mode=f"container:{way}")
+        api.create_container(
+            server_image, ["sleep", "infinity"], name=client.name, labels=dict(self.labels), host_config=config
+        )
+        client.start()
+        return client
 
     def write_inventory(self, file: str = "inventory.yaml", **variables: Any) -> Path:
         """Write an inventory of these hosts, with further variables for all of them, and return its path."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,7 @@ from provisioning.convergence import Convergence
 from provisioning.errors import GauntletError
 from provisioning.inventory import Host, Inventory, Node
 from provisioning.redis_conf import render_redis_conf
-from provisioning.rolling import require_no_downgrade, rolling_order, step_down
+from provisioning.rolling import contradicting_themselves, require_no_downgrade, rolling_order, step_down
 
 PLACE = "the variables of Ansible's inventory"
 
@@ -95,8 +95,17 @@ def _order(wish: Wish) -> Mapping[str, Any]:
     version = str(wish.arguments.get("version", ""))
     if version:
         require_no_downgrade(cluster, version)
-    order = rolling_order(cluster, list(wish.arguments["nodes"]))
-    return {"nodes": [_described(wish.inventory.node(name)) for name in order]}
+    return {"nodes": _in_order(cluster, wish.arguments["nodes"])}
+
+
+def _in_order(cluster: Cluster, names: Collection[str]) -> list[dict[str, Any]]:
+    return [_described(cluster.inventory.node(name)) for name in rolling_order(cluster, names)]
+
+
+def _misleading(wish: Wish) -> Mapping[str, Any]:
+    """Return the nodes that have to be restarted once more, after an upgrade."""
+    cluster = Cluster(wish.inventory, read_only=False)
+    return {"nodes": _in_order(cluster, contradicting_themselves(cluster))}
 
 
 def _step_down(wish: Wish) -> Mapping[str, Any]:
@@ -105,11 +114,18 @@ def _step_down(wish: Wish) -> Mapping[str, Any]:
     return {"changed": bool(successor), "successor": successor}
 
 
+def _restore(wish: Wish) -> Mapping[str, Any]:
+    done = Cluster(wish.inventory, read_only=False).restore_layout()
+    return {"changed": bool(done), "done": done}
+
+
 DEEDS: Mapping[str, Callable[[Wish], Mapping[str, Any]]] = {
     "layout": _layout,
     "configuration": _configuration,
     "converge": _converge,
     "order": _order,
     "step_down": _step_down,
+    "misleading": _misleading,
+    "restore": _restore,
 }
 """What a task may ask for."""

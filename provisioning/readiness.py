@@ -52,11 +52,11 @@ def _of_node(node: NodeEvidence, wanted: Inventory) -> list[str]:
         for entry in view.entries
         if IN_BETWEEN & entry.flags or not (entry.link_connected or entry.is_myself)
     ]
-    return reasons + ([] if reasons else _of_rows(node))
+    return reasons + ([] if reasons else contradictions_of(node))
 
 
-def _of_rows(node: NodeEvidence) -> list[str]:
-    """Compare CLUSTER SLOTS and CLUSTER SHARDS with CLUSTER NODES of the same node."""
+def contradictions_of(node: NodeEvidence) -> list[str]:
+    """Return where CLUSTER SLOTS and CLUSTER SHARDS of a node, if it was asked, differ from its CLUSTER NODES."""
     view = node.view
     assert view is not None
     members = {shard.master.node_id: {each.node_id for each in shard.replicas} for shard in view.shards}

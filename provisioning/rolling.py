@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from provisioning.cluster import Cluster
-from provisioning.errors import GauntletError
-from provisioning.evidence.collect import collect
+from provisioning.errors import GauntletError, WaitTimeout
+from provisioning.evidence.collect import TOPOLOGY, collect
 from provisioning.inventory import Inventory, Node
 from provisioning.node_entry import NodeEntry
+from provisioning.readiness import contradictions_of
 
 
 class RollingError(GauntletError):
@@ -62,6 +63,20 @@ def running_versions(cluster: Cluster) -> dict[str, str]:
     """Return the server version of each node that answers, by full name."""
     evidence = collect(cluster.inventory, questions={"info": ("INFO", "server")}, redirects=False)
     return {seen.name: seen.version for seen in evidence.nodes if seen.version}
+
+
+def contradicting_themselves(cluster: Cluster) -> list[str]:
+    """Return the nodes whose CLUSTER SLOTS or SHARDS say for longer than a moment something else than their NODES.
+
+    So does a server that has read the nodes.conf of one before 7.2, which has no shard-ids, until it starts
+    with the file that it has written itself (redis issue 14495).
+    """
+    try:
+        cluster.wait_ready(2 * cluster.inventory.node_timeout)
+        return []
+    except WaitTimeout:
+        evidence = collect(cluster.inventory, questions=TOPOLOGY, redirects=False)
+        return [node.name for node in evidence.nodes if node.view is not None and contradictions_of(node)]
 
 
 def require_no_downgrade(cluster: Cluster, version: str) -> None:

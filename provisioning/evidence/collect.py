@@ -54,14 +54,19 @@ HUNG_UP = ("TLS: it asks for", "TLS: no handshake:", "[Errno 104]", "[Errno 32]"
 """How an error begins where a server ends a connection for want of a client certificate: by an alert of TLS, or,
 where that is overtaken by the end, without a word (TLS 1.3: after the client's side of the handshake)."""
 
-TOPOLOGY: Mapping[str, tuple[str, ...]] = {
+MEMBERSHIP: Mapping[str, tuple[str, ...]] = {
     "cluster_nodes": ("CLUSTER", "NODES"),
-    "cluster_slots": ("CLUSTER", "SLOTS"),
-    "cluster_shards": ("CLUSTER", "SHARDS"),
     "cluster_info": ("CLUSTER", "INFO"),
     "info": ("INFO", "replication"),
 }
-"""What is asked for readiness, often: field of NodeEvidence -> command."""
+"""What is asked while a cluster is changed, often: field of NodeEvidence -> command."""
+
+TOPOLOGY: Mapping[str, tuple[str, ...]] = {
+    **MEMBERSHIP,
+    "cluster_slots": ("CLUSTER", "SLOTS"),
+    "cluster_shards": ("CLUSTER", "SHARDS"),
+}
+"""What is asked for readiness, often: the same, and what clients ask."""
 
 EVERYTHING: Mapping[str, tuple[str, ...]] = {
     **TOPOLOGY,

@@ -83,9 +83,7 @@ def look_script(host: Host, targets: Iterable[tuple[str, int]], *, remote: bool)
         for node in host.nodes
         for path in (shlex.quote(node.config_file), shlex.quote(node.data_dir), f"{shlex.quote(node.data_dir)}/*")
     ]
-    configurations = [
-        f"sed 's|^|{node.config_file} |' {shlex.quote(node.config_file)} 2>/dev/null" for node in host.nodes
-    ]
+    configurations = [_configuration(node.config_file) for node in host.nodes]
     names = " ".join(shlex.quote(node.container or node.name) for node in host.nodes)
     inspect = (
         "for each in " + names + "; do docker inspect --type container --format '{{json .}}' \"$each\" 2>/dev/null"
@@ -116,11 +114,20 @@ def look_script(host: Host, targets: Iterable[tuple[str, int]], *, remote: bool)
     )
 
 
+def _configuration(path: str) -> str:
+    """Return what shows the file, or that it is hidden from this user: that is not to be taken for its absence."""
+    file, folder = shlex.quote(path), shlex.quote(path.rpartition("/")[0] or "/")
+    shown = f"sed 's|^|{path} |' {file} 2>/dev/null"
+    hidden = f"[ -e {file} ] || {{ [ -d {folder} ] && [ ! -x {folder} ]; }}"
+    return f"{shown} || {{ {{ {hidden}; }} && echo hidden {file}; }}"
+
+
 def read_look(host: Host, output: str, *, remote: bool) -> HostEvidence:
     """Return what the script's output says of the host. ``facts``:
 
     - ``addresses``: its IPv4 addresses, loopback left out
     - ``files``: path of configuration and data -> ``uid:gid mode``, the mode in octal
+    - ``hidden``: the configuration files that this user may not read
     - ``mounts``: the mount points
 
     A field is None where the host lacks the tool that shows it. Of a ``remote`` host only servers and engines
@@ -144,6 +151,7 @@ def read_look(host: Host, output: str, *, remote: bool) -> HostEvidence:
         facts={
             "addresses": sorted(line.split()[3].partition("/")[0] for line in said.get("address", [])),
             "files": {path: access for access, path in (line.split("\t") for line in said.get("file", []))},
+            "hidden": sorted(said.get("hidden", [])),
             "mounts": sorted(line.split()[4] for line in said.get("mount", [])),
         },
     )

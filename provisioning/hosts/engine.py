@@ -42,8 +42,11 @@ ENTRY = "\n".join(
 class EngineHost(SimulatedHost):
     """The container that is the host, known to Ansible and testinfra by its address and keys alone."""
 
-    def options(self, api: Any, *, docker_volume: str) -> dict[str, Any]:
-        """Return what the engine below is asked for when the container is made."""
+    def options(self, api: Any, *, docker_volume: str, network: str = "none") -> dict[str, Any]:
+        """Return what the engine below is asked for when the container is made.
+
+        Not on Docker's default bridge: the engine inside would then take another subnet for its own.
+        """
         return {
             "command": ["sh", "-c", ENTRY],
             "environment": {"container": "docker"},
@@ -52,6 +55,7 @@ class EngineHost(SimulatedHost):
             "host_config": {
                 **api.create_host_config(
                     **CAPABILITIES,
+                    network_mode=network,
                     security_opt=CONFINEMENT,
                     device_cgroup_rules=DEVICES,
                     tmpfs={"/run": "", "/run/lock": ""},

@@ -36,6 +36,7 @@ class Ledger:
     lost: int = 0
     writes: int = 0
     longest_gap: float = 0.0
+    """Seconds without an acknowledged write."""
     _last: float = field(default_factory=time.monotonic)
 
     @property

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from fixtures.rules.judge import Verdict, judge
-from provisioning.cluster import RESTART_GUARD_SECONDS
+from fixtures.rules.judge import judge
+from fixtures.rules.settled import settled
 from provisioning.evidence.hosts_look import look_everywhere
 from provisioning.hosts.remote import RemoteHost
 from provisioning.inventory import Node
@@ -32,24 +32,24 @@ def site(building: Building) -> Site:
     return made
 
 
-def sound(site: Site) -> None:
-    """Assert that all rules, with every host entered, find nothing; who is master of a shard may have changed."""
+def found(site: Site) -> set[str]:
+    """Return what the rules find, with every host entered; all of them were decided."""
     inventory = site.inventory
     accesses = {host.name: RemoteHost(host) for host in inventory.hosts}
-    seen = judge(look_everywhere(inventory, accesses=accesses))
-    assert seen.verdict is Verdict.HOLDS, seen.not_collected
-    assert {found.rule for found in seen.findings} <= {"role-differs"}, "\n".join(map(str, seen.findings))
+    seen = judge(settled(lambda: look_everywhere(inventory, accesses=accesses), inventory.node_timeout))
+    assert seen.not_collected == ()
+    return {each.rule for each in seen.findings}
 
 
 def test_host_mode_is_accepted_too(site: Site) -> None:
     """Nodes in their hosts' network announce the LAN's addresses, and hosts are as rules want them."""
-    sound(site)
+    assert found(site) == set()
 
 
 def test_a_configuration_change_is_rolled_without_losing_a_write(site: Site) -> None:
     """Each node restarts once, replicas before masters; no acknowledged write is lost, no shard stalls."""
     cluster = site.cluster
-    masters = {name for name, role in cluster.roles().items() if role == "master"}
+    masters = {name for name, role in cluster.roles().items() if role.startswith("master")}
     with writing_steadily(cluster) as ledgers:
         changed = site.play(redis_settings={"maxmemory-policy": "noeviction", "slowlog-max-len": "256"})
     assert changed.code == 0, changed.output
@@ -60,7 +60,7 @@ def test_a_configuration_change_is_rolled_without_losing_a_write(site: Site) -> 
     for ledger in ledgers:
         assert ledger.writes > 100
         assert is_whole(site.cluster, ledger)
-        assert ledger.longest_gap < MANUAL_FAILOVER_SECONDS + RESTART_GUARD_SECONDS
+        assert ledger.longest_gap < MANUAL_FAILOVER_SECONDS
     assert (again := site.play()).changed == 0, again.output
 
 
@@ -76,6 +76,7 @@ def test_the_server_is_upgraded_the_same_way_and_never_downgraded(site: Site) ->
     for ledger in ledgers:
         assert ledger.writes > 100
         assert is_whole(site.cluster, ledger)
+        assert ledger.longest_gap < MANUAL_FAILOVER_SECONDS
     started = {node.full_name: site.cluster.info(node)["run_id"] for node in site.inventory.nodes}
     refused = site.play(redis_image=OLD)
     site.variables["redis_image"] = NEW
@@ -92,7 +93,9 @@ def test_a_rebooted_host_comes_back_by_itself(site: Site) -> None:
     site.hosts.reboot("redis-host-2")
     site.cluster.wait_ready(cluster.rejoin_budget + 4 * cluster.inventory.node_timeout)
     assert {entry.address for entry in site.cluster.view(cluster.inventory.nodes[0]).entries} == addresses
-    sound(site)
+    assert found(site) <= {"role-differs", "masters-concentrated-on-one-host", "host-loss-not-survivable"}
+    site.cluster.restore_layout()
+    assert found(site) == set()
 
 
 def test_a_host_made_anew_is_brought_back_without_losing_data(site: Site) -> None:
@@ -112,11 +115,13 @@ def test_a_host_made_anew_is_brought_back_without_losing_data(site: Site) -> Non
     back = site.play()
     assert back.code == 0, back.output
     roles = site.cluster.roles()
-    assert all(roles[node.full_name] != "master" for node in lost)
+    assert all(roles[node.full_name].startswith("replica of") for node in lost), roles
     for ledger in ledgers:
         assert is_whole(site.cluster, ledger)
-    sound(site)
     assert (again := site.play()).changed == 0, again.output
+    assert found(site) == {"role-differs", "masters-concentrated-on-one-host", "host-loss-not-survivable"}
+    site.cluster.restore_layout()
+    assert found(site) == set()
 
 
 def _led_elsewhere(site: Site, others: Sequence[Node]) -> bool:
