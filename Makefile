@@ -3,6 +3,7 @@
 #   SERVER_IMAGE=x   the image whose redis-server is tested (default: an official, pinned Redis 8)
 #   PULL=1           ask the registry again, although an image built from Debian packages is there
 #   INVENTORY=file   gate that cluster instead of a simulated one, read-only
+#   FAULTS=name      with INVENTORY, whose redis_cluster_name it must be: kill servers there, one host at a time
 #   WORKERS=4        clusters at a time
 #   ARGS='-k kill'   further arguments to pytest
 #   PYTHON=path      the Python to make the environment with (default: the first that is new enough)
@@ -10,6 +11,8 @@
 WORKERS ?= 4
 # One test at a time to whoever is free: most of their time they wait for node timeouts.
 PARALLEL := -n $(WORKERS) --dist load --maxschedchunk 1
+# The same, but for tests that share hosts which take long to build: these go to one worker, and begin first.
+GROUPED := -n $(WORKERS) --dist loadgroup
 VENV := .venv/bin
 GATE := tests/hosts tests/topology tests/redirection tests/placement tests/failover
 IMAGE := $(if $(SERVER_IMAGE),--server-image '$(SERVER_IMAGE)')
@@ -30,18 +33,18 @@ ifneq ($(origin INVENTORY),undefined)
 gate: environment  ## the main job: accept or reject a cluster (INVENTORY=file: that one, read-only)
 	@test -n '$(INVENTORY)' || { printf '%s\n' 'INVENTORY is empty' '  expected: the file that describes the cluster' \
 	  '  what to do: make gate INVENTORY=file, or unset INVENTORY to gate a simulated cluster' >&2; exit 1; }
-	$(VENV)/pytest --inventory '$(INVENTORY)' -m "not destructive and not slow" $(GATE) $(ARGS)
+	$(VENV)/pytest --inventory '$(INVENTORY)' $(if $(FAULTS),--allow-faults '$(FAULTS)') \
+	  -m "(real_faults or not destructive) and not slow" $(GATE) $(ARGS)
 else
 gate: setup
-	$(VENV)/pytest $(PARALLEL) $(IMAGE) -m "not slow" $(GATE) $(ARGS)
+	$(VENV)/pytest $(PARALLEL) $(IMAGE) $(if $(FAULTS),--allow-faults '$(FAULTS)') -m "not slow" $(GATE) $(ARGS)
 endif
 
 test: setup lint  ## lint, types and every test that is not slow
 	$(VENV)/pytest $(PARALLEL) $(IMAGE) -m "not slow" $(ARGS)
 
-# The playbook's tests on hosts with engines of their own are not among them yet: .venv/bin/pytest tests/playbook
-test-all: setup lint  ## the same with the slow ones
-	$(VENV)/pytest $(PARALLEL) $(IMAGE) -m "not (playbook and slow)" $(ARGS)
+test-all: setup lint  ## the same with the slow ones, those of the playbook among them
+	$(VENV)/pytest $(GROUPED) $(IMAGE) $(ARGS)
 
 ansible: environment  ## what real hosts need: Ansible in the same environment (ansible.lock), an SSH client
 	@sh provisioning/setup/ansible.sh
@@ -51,6 +54,7 @@ lint: ansible  ## ruff, mypy, yamllint and ansible-lint
 	$(VENV)/ruff format --check .
 	$(VENV)/mypy
 	$(VENV)/yamllint --strict .
+	$(VENV)/ansible-playbook --syntax-check -i provisioning/inventory.yaml provisioning/playbook.yaml provisioning/teardown.yaml
 	$(VENV)/ansible-lint -q provisioning/playbook.yaml provisioning/teardown.yaml provisioning/roles
 
 format: environment  ## let ruff mend and format

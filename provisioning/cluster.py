@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Mapping
+import time
+from collections.abc import Callable, Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any, TypeVar
@@ -142,9 +143,7 @@ class Cluster:
     def shard_of(self, node: Node) -> WantedShard:
         """Return the wanted shard that the node belongs to."""
         return next(
-            shard
-            for shard in self.inventory.shards
-            if node.full_name in (shard.master.full_name, *(each.full_name for each in shard.replicas))
+            shard for shard in self.inventory.shards if node.full_name in (each.full_name for each in shard.nodes)
         )
 
     @property
@@ -159,6 +158,15 @@ class Cluster:
     def rejoin_budget(self) -> float:
         """Seconds until a node that was started again is a known, linked and caught-up member."""
         return REJOIN_SECONDS + 2 * self.inventory.node_timeout
+
+    def masters(self) -> dict[Node, int]:
+        """Return the nodes that own slots, each by its own view, and the first of these slots."""
+        found = {}
+        for node in self.inventory.nodes:
+            own = self.view(node).myself
+            if own is not None and own.is_master and own.slots:
+                found[node] = own.slots[0].first
+        return found
 
     def current_epoch(self, node: Node) -> int:
         """Return the cluster's current epoch as the node knows it; every election adds one."""
@@ -228,6 +236,24 @@ class Cluster:
 
         self.wait_for(agreed, f"{len(asked)} views that agree", seconds)
 
+    def wait_quiet(self) -> None:
+        """Wait until nobody has been elected for 4 node timeouts.
+
+        The replica of a shard that loses its master sooner after its last election may take that for the next
+        one (redis issues 8752, 8753; valkey issue 782). Raises WaitTimeout.
+        """
+        quiet = 4 * self.inventory.node_timeout
+        epoch, since = -1, time.monotonic()
+
+        def is_quiet() -> bool:
+            nonlocal epoch, since
+            now = max(map(self.current_epoch, self.inventory.nodes))
+            if now != epoch:
+                epoch, since = now, time.monotonic()
+            return time.monotonic() - since >= quiet
+
+        self.wait_for(is_quiet, f"{quiet:.0f} s without an election", 3 * quiet)
+
     def wait_owner(self, slot: int, owner: Node, nodes: Iterable[Node], seconds: float) -> None:
         """Wait until all these nodes see ``owner`` as the live master that owns the slot."""
         asked = list(nodes)
@@ -282,23 +308,25 @@ class Cluster:
             raise SimulationError(f"{replica.full_name} refused CLUSTER FAILOVER", observed=str(answer))
         self.wait_owner(slot, replica, self.inventory.nodes, 5 + REJOIN_SECONDS)
 
-    def restore_layout(self) -> list[str]:
+    def restore_layout(self, masters: Collection[Node] = ()) -> list[str]:
         """Bring every master back to where the inventory has it; return the commands that did it.
 
-        All nodes must be alive. Slots need not be where the inventory has them. Raises WaitTimeout.
+        ``masters`` are nodes that shall be master of their shard whatever the inventory says. All nodes must
+        be alive. Slots need not be where the inventory has them. Raises WaitTimeout.
         """
         done = []
+        patience = REJOIN_SECONDS + 4 * self.inventory.node_timeout
         for shard in self.inventory.shards:
+            master = next((node for node in shard.nodes if node in masters), shard.master)
             current = self._leader(shard)
-            if current is None or current[0].full_name == shard.master.full_name:
-                continue
-            leader, slot = current
-            self.wait_replica(shard.master, leader, REJOIN_SECONDS + 4 * self.inventory.node_timeout)
-            self.manual_failover(shard.master, slot)
-            done.append(f"CLUSTER FAILOVER on {shard.master.full_name}")
-        for shard in self.inventory.shards:
-            for replica in shard.replicas:
-                self.wait_replica(replica, shard.master, REJOIN_SECONDS + 4 * self.inventory.node_timeout)
+            if current is not None and current[0] != master:
+                leader, slot = current
+                self.wait_replica(master, leader, patience)
+                self.manual_failover(master, slot)
+                done.append(f"CLUSTER FAILOVER on {master.full_name}")
+            for replica in shard.nodes:
+                if replica != master:
+                    self.wait_replica(replica, master, patience)
         return done
 
     def _leader(self, shard: WantedShard) -> tuple[Node, int] | None:
@@ -307,7 +335,7 @@ class Cluster:
         Of two that say so of themselves it is the one with the newer config epoch: the other has just come back.
         """
         claims = []
-        for node in (shard.master, *shard.replicas):
+        for node in shard.nodes:
             own = self.view(node).myself
             if own is not None and own.is_master and own.slots:
                 claims.append((own.config_epoch, node, own.slots[0].first))

@@ -103,7 +103,7 @@ class Convergence:
         for shard in self.inventory.shards:
             leader = self._leader(shard, view, ids)
             leaders.append(leader)
-            for node in (shard.master, *shard.replicas):
+            for node in shard.nodes:
                 entry = view.by_id[ids[node.full_name]]
                 if node is leader or entry.master_id == ids[leader.full_name]:
                     continue
@@ -118,7 +118,7 @@ class Convergence:
 
         A shard of which nobody owns slots is new.
         """
-        nodes = (shard.master, *shard.replicas)
+        nodes = shard.nodes
         owning = [node for node in nodes if view.by_id[ids[node.full_name]].slots]
         if len(owning) < 2:
             return owning[0] if owning else shard.master

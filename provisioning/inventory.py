@@ -113,6 +113,10 @@ class WantedShard:
     master: Node
     replicas: tuple[Node, ...]
 
+    @property
+    def nodes(self) -> tuple[Node, ...]:
+        return (self.master, *self.replicas)
+
 
 GIVEN = frozenset({"cluster-node-timeout", "appendonly", "slots"})
 """What an inventory may leave to us: what it leaves out is built so, and wanted of no cluster that exists."""

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import itertools
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
 from typing import Literal
 
 from provisioning.errors import NodeUnreachable
 from provisioning.evidence.sampling import Sampling
-from provisioning.inventory import Inventory, Node, WantedShard
+from provisioning.inventory import Node, WantedShard
 from provisioning.resp import Connection, Refused
 from provisioning.slots import key_in_slot
 
@@ -42,14 +43,10 @@ class WriteProbe(Sampling):
     nobody: an outage ends with the first write that any node of the shard accepts.
     """
 
-    def __init__(self, inventory: Inventory) -> None:
+    def __init__(self, shards: Iterable[WantedShard]) -> None:
         self.attempts: list[Attempt] = []
         super().__init__(
-            {
-                f"probe {node.full_name}": partial(self._write, shard, node)
-                for shard in inventory.shards
-                for node in (shard.master, *shard.replicas)
-            }
+            {f"probe {node.full_name}": partial(self._write, shard, node) for shard in shards for node in shard.nodes}
         )
 
     def acknowledged(self, shard: str) -> list[Attempt]:

@@ -1,6 +1,6 @@
 """What can go wrong, as frozen values, and the one way to let it happen."""
 
 from provisioning.faults.injection import Fault, Injection, inject
-from provisioning.faults.process import KillHost, KillNode, PauseNode, TerminateNode
+from provisioning.faults.process import KillHost, KillNode, KillServers, PauseNode, TerminateNode
 
-__all__ = ["Fault", "Injection", "KillHost", "KillNode", "PauseNode", "TerminateNode", "inject"]
+__all__ = ["Fault", "Injection", "KillHost", "KillNode", "KillServers", "PauseNode", "TerminateNode", "inject"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from provisioning.faults.site import Server, Site
 from provisioning.hosts.simulated import Container
 from provisioning.inventory import Node
 from provisioning.resp import Connection, Refused
@@ -21,17 +22,17 @@ class _NodeSignalled:
     node: Node
     sent: ClassVar[str]
 
-    def begin(self, simulation: Simulation) -> None:
-        self._container(simulation).signal(self.sent)
+    def begin(self, site: Site) -> None:
+        self._server(site).signal(self.sent)
 
-    def end(self, simulation: Simulation) -> None:
-        self._container(simulation).start()
+    def end(self, site: Site) -> None:
+        self._server(site).start()
 
-    def healed(self, simulation: Simulation) -> str:
+    def healed(self, site: Site) -> str:
         return _answers(self.node)
 
-    def _container(self, simulation: Simulation) -> Container:
-        return simulation.nodes[self.node.full_name]
+    def _server(self, site: Site) -> Server:
+        return site.nodes[self.node.full_name]
 
     def __str__(self) -> str:
         return f"SIG{self.sent} to {self.node.full_name}"
@@ -43,10 +44,8 @@ class KillNode(_NodeSignalled):
 
     sent = "KILL"
 
-    def effect(self, simulation: Simulation) -> str:
-        state = self._container(simulation).state
-        dead = not state["Running"] and state["ExitCode"] == SIGKILL_EXIT
-        return f"{self.node.full_name} exited with 137 at {state['FinishedAt']}" if dead else ""
+    def effect(self, site: Site) -> str:
+        return _killed(site, self.node)
 
 
 @dataclass(frozen=True)
@@ -55,8 +54,8 @@ class TerminateNode(_NodeSignalled):
 
     sent = "TERM"
 
-    def effect(self, simulation: Simulation) -> str:
-        state = self._container(simulation).state
+    def effect(self, site: Site) -> str:
+        state = self._server(site).state
         return "" if state["Running"] else f"{self.node.full_name} exited with {state['ExitCode']}"
 
 
@@ -70,8 +69,36 @@ class PauseNode(_NodeSignalled):
         stopped = _process_state(simulation, self.node).startswith("T")
         return f"the process of {self.node.full_name} is in state T (stopped)" if stopped else ""
 
-    def end(self, simulation: Simulation) -> None:
-        self._container(simulation).signal("CONT")
+    def end(self, site: Site) -> None:
+        self._server(site).signal("CONT")
+
+
+@dataclass(frozen=True)
+class KillServers:
+    """SIGKILL to every redis-server of a host, one right after the other; the host stays. Ends with their start."""
+
+    host: str
+
+    def begin(self, site: Site) -> None:
+        for node in self._nodes(site):
+            site.nodes[node.full_name].signal("KILL")
+
+    def effect(self, site: Site) -> str:
+        proofs = [_killed(site, node) for node in self._nodes(site)]
+        return "; ".join(proofs) if all(proofs) else ""
+
+    def end(self, site: Site) -> None:
+        for node in self._nodes(site):
+            site.nodes[node.full_name].start()
+
+    def healed(self, site: Site) -> str:
+        return "; ".join(map(_answers, self._nodes(site)))
+
+    def _nodes(self, site: Site) -> tuple[Node, ...]:
+        return site.inventory.host(self.host).nodes
+
+    def __str__(self) -> str:
+        return f"SIGKILL to all servers of {self.host}"
 
 
 @dataclass(frozen=True)
@@ -105,6 +132,13 @@ class KillHost:
 
     def __str__(self) -> str:
         return f"death of {self.host}"
+
+
+def _killed(site: Site, node: Node) -> str:
+    """Return the proof that the node's server was killed, empty while it was not."""
+    state = site.nodes[node.full_name].state
+    dead = not state["Running"] and state["ExitCode"] == SIGKILL_EXIT
+    return f"{node.full_name} exited with 137 at {state['FinishedAt']}" if dead else ""
 
 
 def _answers(node: Node) -> str:

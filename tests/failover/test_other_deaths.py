@@ -64,7 +64,7 @@ def test_a_lost_shard_comes_back_from_disk(fresh_cluster: Cluster, observe: Call
     """Master and replica dead: CLUSTERDOWN everywhere and nobody elected; after their restart every key is there."""
     cluster = fresh_cluster
     shard = cluster.inventory.shards[1]
-    dead = [shard.master, *shard.replicas]
+    dead = list(shard.nodes)
     survivors = _without(cluster, *dead)
     keys = fill(cluster)
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from provisioning.cluster import Cluster
 from provisioning.faults import Fault, KillHost, KillNode, PauseNode, inject
 from provisioning.inventory import Node, WantedShard
+from provisioning.simulation import Simulation
 from tests.planted.acts import on_host
 from tests.planted.truths import Truth, cut_off, dead, links_to, master_lost, replica_lost, silent, unheard
 
@@ -42,7 +43,7 @@ def _whole_host(cluster: Cluster, shard: WantedShard) -> Sequence[Node]:
     return cluster.inventory.host(shard.master.host).nodes
 
 
-def _fault(fault: Callable[[WantedShard], Fault]) -> Done:
+def _fault(fault: Callable[[WantedShard], Fault[Simulation]]) -> Done:
     return lambda cluster, shard: inject(cluster.simulated, fault(shard))
 
 

@@ -25,7 +25,7 @@ def test_a_message_reaches_the_subscribers_of_its_shard(sharding_cluster: Cluste
     cluster = sharding_cluster
     for shard in cluster.inventory.shards:
         channel = key_in_slot(shard.master.slots[0].first, "news:")
-        for subscribed in (shard.master, *shard.replicas):
+        for subscribed in shard.nodes:
             with cluster.connection(subscribed) as connection:
                 assert connection.call("SSUBSCRIBE", channel) == ["ssubscribe", channel, 1]
                 cluster.call(shard.master, "SPUBLISH", channel, "hello")

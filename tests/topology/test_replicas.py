@@ -10,7 +10,7 @@ def test_replicas_have_read_all_that_was_written(cluster: Cluster) -> None:
     """Every replica's offset reaches what its master had written when asked."""
     for shard in cluster.inventory.shards:
         acting = cluster.owner(shard.master.slots[0].first)
-        for replica in {node.full_name: node for node in (shard.master, *shard.replicas) if node != acting}.values():
+        for replica in {node.full_name: node for node in shard.nodes if node != acting}.values():
             cluster.wait_replica(replica, acting, cluster.inventory.node_timeout)
 
 

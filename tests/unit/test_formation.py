@@ -36,7 +36,7 @@ def test_identities_are_unique(size: tuple[int, int, int], salt: str) -> None:
     assert len(set(ids)) == len(ids) == len(inventory.nodes) + len(inventory.shards)
     assert sorted(each.epoch for each in known.values()) == list(range(1, len(inventory.nodes) + 1))
     for shard in inventory.shards:
-        mine = {known[node.full_name].shard_id for node in (shard.master, *shard.replicas)}
+        mine = {known[node.full_name].shard_id for node in shard.nodes}
         assert mine == {known[shard.master.full_name].shard_id}
 
 

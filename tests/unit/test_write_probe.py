@@ -15,7 +15,7 @@ REPLICA = "redis-host-3/redis_slave"
 
 def probe(*attempts: tuple[str, float, Outcome]) -> WriteProbe:
     """Return a probe that made these attempts: node, end in seconds from now (negative: before), outcome."""
-    made = WriteProbe(read_inventory(DEFAULT_INVENTORY))
+    made = WriteProbe(read_inventory(DEFAULT_INVENTORY).shards)
     now = time.monotonic()
     made.attempts = [Attempt(SHARD, node, now + at - 0.001, now + at, outcome) for node, at, outcome in attempts]
     return made

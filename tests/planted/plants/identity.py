@@ -110,7 +110,7 @@ def replica_forgotten(cluster: Cluster) -> str:
 def two_clusters(cluster: Cluster) -> tuple[str, ...]:
     ids = cluster.ids()
     one, *other = cluster.inventory.shards
-    sides = [{one.master, *one.replicas}, {node for shard in other for node in (shard.master, *shard.replicas)}]
+    sides = [{one.master, *one.replicas}, {node for shard in other for node in shard.nodes}]
     kill(cluster, *cluster.inventory.nodes)
     for side in sides:
         strangers = {ids[node.full_name] for node in cluster.inventory.nodes if node not in side}
