@@ -13,7 +13,7 @@ import docker.errors
 import pytest
 
 from provisioning import apt, docker_engine
-from provisioning.debian_images import DebianImage
+from provisioning.debian_images import BARE, SIMULATED, WITH_ENGINE, DebianImage, HostKind
 from provisioning.docker_engine import Engine
 from provisioning.images import find, host_image, server_image
 from provisioning.waiting import wait_until
@@ -86,20 +86,29 @@ def test_server_image_is_pulled(engine: Engine, registry: str) -> None:
         remove(engine, reference)
 
 
-def test_host_image_is_built_on_a_pulled_base(engine: Engine, registry: str) -> None:
-    """Where a registry has the base, the host image is built from the Dockerfile, and has its tools."""
+@pytest.mark.parametrize(
+    ("kind", "tools"),
+    [
+        (SIMULATED, "ss tc iptables ps"),
+        (WITH_ENGINE, "dockerd docker systemctl sshd python3"),
+        (BARE, "systemctl sshd python3 apt-get"),
+    ],
+    ids=lambda each: getattr(each, "name", ""),
+)
+def test_host_image_is_built_on_a_pulled_base(engine: Engine, registry: str, kind: HostKind, tools: str) -> None:
+    """Where a registry has the base, a host's image is built from the Dockerfile, and has its tools."""
     if not shutil.which("mmdebstrap") and not apt.can_install():
         pytest.skip("needs mmdebstrap to make a base")
-    base, made, progress = f"{registry}/debian:trixie", "", list[str]()
-    DebianImage("trixie", ("apt",)).build(engine, base)
+    base, made, progress = f"{registry}/debian:{kind.suite}", "", list[str]()
+    DebianImage(kind.suite, ("apt",)).build(engine, base)
     try:
         push(engine, base)
-        made = host_image(engine, progress.append, base=base)
+        made = host_image(engine, progress.append, kind, base=base)
         if any("building from Debian packages" in line for line in progress):
             pytest.skip(f"containers do not reach a Debian mirror here: {progress[-1]}")
-        assert f"host     building from {base}" in progress
-        shown = engine.client.containers.run(made, ["bash", "-c", "type -P ss tc iptables ps"], remove=True)
-        assert len(shown.split()) == 4
+        assert f"{kind.name:<8} building from {base}" in progress
+        shown = engine.client.containers.run(made, ["bash", "-c", f"type -P {tools}"], remove=True)
+        assert len(shown.split()) == len(tools.split())
     finally:
         remove(engine, base)
         if made:
