@@ -74,10 +74,13 @@ def test_the_gate_accepts_it_over_ssh(site: Site, formed: Played, tmp_path: Path
 
 
 def test_the_password_stands_in_no_output(site: Site, pretended: Played, formed: Played) -> None:
-    """Neither Ansible's output nor a process list shows it."""
+    """Neither Ansible's output nor a host's process list and logs show it."""
     assert site.password not in pretended.output + formed.output
     for host in site.hosts.hosts.values():
         assert site.password not in host.sure("ps", "-ww", "-eo", "args")
+        journal = host.sure("journalctl", "--no-pager")
+        assert "ansible" in journal
+        assert site.password not in journal
 
 
 def test_packages_and_services(entered: RemoteHost) -> None:

@@ -109,7 +109,7 @@ def test_the_gate_finds_it_and_names_the_nodes(original: Inventory, judged: Laun
     """The verdict is violated: addresses of Docker's bridge are announced, and by whom."""
     assert (judged.code, judged.document["verdict"]) == (1, "violated"), judged.said
     named = {subject for rule, subject in judged.found if rule == "unroutable-announced-address"}
-    assert named & {node.full_name for node in original.nodes}, judged.found
+    assert named == {node.full_name for node in original.nodes}, judged.found
     assert "172.17." in judged.said
 
 
@@ -121,32 +121,37 @@ def at(node: Node) -> tuple[str, ...]:
 def test_after_a_failover_a_client_is_sent_to_nowhere(
     site: Site, at_rest: Cluster, original: Inventory, client: SimulatedHost
 ) -> None:
-    """Host 2's master dies: a node then redirects to an address of Docker's, and whoever asked it is lost."""
+    """Host 2's master dies: a node then redirects to an address of Docker's, and whoever asked it is lost.
+
+    With such addresses not every node hears of the failover; of one that does not nothing is asked here.
+    """
     victim = original.node("redis-host-2/redis_master")
     slot = victim.slots[0].first
-    others = [node for node in original.nodes if node is not victim]
-    site.docker("redis-host-2", "update", "--restart", "no", victim.name)
-    site.docker("redis-host-2", "kill", victim.name)
     successor = next(node for node in original.replicas if node.replica_of == victim.full_name)
+    others = [node for node in original.nodes if node not in (victim, successor)]
+    hosts = {host.address for host in original.hosts}
 
-    def sent() -> dict[str, str] | None:
-        """Return whereto each node sends who asks it, once all but the successor send to the successor's port."""
+    def ways() -> dict[str, str]:
+        """Return whereto each node sends who asks it, of those that send to the successor's port."""
         said = {node.full_name: at_rest.ask(node, "GET", at_rest.key_in(slot)) for node in others}
         redirects = {name: parse_redirect(answer) for name, answer in said.items()}
-        ways = {name: each.host for name, each in redirects.items() if each and each.port == successor.port}
-        return ways if ways.keys() == said.keys() - {successor.full_name} else None
+        return {name: each.host for name, each in redirects.items() if each and each.port == successor.port}
 
-    ways = at_rest.wait_for(sent, "redirections to the successor", 2 * failover_bound(original.node_timeout))
-    hosts = {host.address for host in original.hosts}
-    astray = {name: address for name, address in ways.items() if address not in hosts}
-    assert astray
-    assert all(address.startswith("172.17.") for address in astray.values()), astray
-    for node in others:
-        got = client.run("timeout", CHECK_SECONDS, "redis-cli", "-c", *at(node), "GET", at_rest.key_in(slot))
-        lost = f"Could not connect to Redis at {astray[node.full_name]}:" if node.full_name in astray else ""
-        assert bool(lost) == (got.code != 0), got
-        assert lost in got.output
-    site.docker("redis-host-2", "start", victim.name)
+    def astray() -> dict[str, str]:
+        return {name: address for name, address in ways().items() if address not in hosts}
+
+    site.docker(victim.host, "kill", victim.name)
+    try:
+        lost = at_rest.wait_for(astray, "a redirection to no host", 2 * failover_bound(original.node_timeout))
+        assert all(address.startswith("172.17.") for address in lost.values()), lost
+        for name, address in ways().items():
+            place = at(original.node(name))
+            got = client.run("timeout", CHECK_SECONDS, "redis-cli", "-c", *place, "GET", at_rest.key_in(slot))
+            assert (got.code != 0) == (name in lost), got
+            if name in lost:
+                assert f"Could not connect to Redis at {address}:" in got.output
+    finally:
+        site.docker(victim.host, "start", victim.name)
     at_rest.wait_for(lambda: at_rest.state(victim) == "ok", "the killed node is back", at_rest.rejoin_budget + 20)
 
 
@@ -156,8 +161,10 @@ def test_the_playbook_mends_it(site: Site, original: Inventory, tmp_path: Path) 
     keys = {before.key_in(shard.master.slots[0].first): shard for shard in original.shards}
     for key, shard in keys.items():
         assert before.call(before.owner(shard.master.slots[0].first), "SET", key, key) == "OK"
+    masters = {node.full_name for node in before.masters()}
     mended = site.play()
     assert mended.code == 0, mended.output
+    assert set(mended.rolled[-len(masters) :]) == masters, "replicas first, by the roles of that moment"
     after = site.cluster
     for key, shard in keys.items():
         assert after.ask(after.owner(shard.master.slots[0].first), "GET", key) == key

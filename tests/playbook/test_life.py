@@ -47,12 +47,20 @@ def test_host_mode_is_accepted_too(site: Site) -> None:
 
 
 def test_a_configuration_change_is_rolled_without_losing_a_write(site: Site) -> None:
-    """Each node restarts once, replicas before masters; no acknowledged write is lost, no shard stalls."""
+    """Each node restarts once, replicas before masters; no acknowledged write is lost, no shard stalls.
+
+    Check mode names them in that order, and restarts none.
+    """
     cluster = site.cluster
+    started = {node.full_name: cluster.info(node)["run_id"] for node in cluster.inventory.nodes}
+    pretended = site.play("--check", redis_settings={"maxmemory-policy": "noeviction", "slowlog-max-len": "256"})
+    assert pretended.code == 0, pretended.output
+    assert {node.full_name: cluster.info(node)["run_id"] for node in cluster.inventory.nodes} == started
     masters = {name for name, role in cluster.roles().items() if role.startswith("master")}
     with writing_steadily(cluster) as ledgers:
-        changed = site.play(redis_settings={"maxmemory-policy": "noeviction", "slowlog-max-len": "256"})
+        changed = site.play()
     assert changed.code == 0, changed.output
+    assert pretended.rolled == changed.rolled
     assert sorted(changed.rolled) == sorted(node.full_name for node in cluster.inventory.nodes)
     assert not masters & set(changed.rolled[:3])
     values = {str(site.cluster.call(node, "CONFIG", "GET", "slowlog-max-len")[-1]) for node in cluster.inventory.nodes}

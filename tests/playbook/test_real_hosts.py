@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -61,10 +62,16 @@ def test_an_unknown_host_key_is_not_trusted(site: Site, tmp_path: Path) -> None:
 
 
 def test_a_wrong_key_is_named(site: Site, tmp_path: Path) -> None:
-    """The host refuses it, and the message says whom."""
-    run = judged(site, tmp_path, ansible_user="nobody")
-    assert (run.code, run.document["verdict"]) == (1, "unknown"), run.said
-    assert "user nobody is refused" in " ".join(run.said.split())
+    """The host refuses it, and the message says whom; so it does with a user who may not enter."""
+    key = tmp_path / "other-key"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True, timeout=30)
+    for folder, user, variables in (
+        ("key", "root", {"ansible_ssh_private_key_file": str(key), "ansible_ssh_extra_args": "-o IdentitiesOnly=yes"}),
+        ("user", "nobody", {"ansible_user": "nobody"}),
+    ):
+        run = judged(site, tmp_path / folder, **variables)
+        assert (run.code, run.document["verdict"]) == (1, "unknown"), run.said
+        assert f"user {user} is refused: Permission denied" in " ".join(run.said.split())
 
 
 def test_a_host_that_is_down_is_named(site: Site, tmp_path: Path) -> None:
