@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 
 from provisioning.cluster import Cluster
 from provisioning.cluster_view import ClusterView
-from provisioning.errors import GauntletError, NodeUnreachable
+from provisioning.errors import GauntletError, NodeUnreachable, WaitTimeout
 from provisioning.evidence.collect import MEMBERSHIP
 from provisioning.formation import identities, join
 from provisioning.inventory import Host, Inventory, Node, WantedShard
@@ -57,6 +57,7 @@ class Convergence:
             self._form()
         else:
             members = [node for node in self.inventory.nodes if node not in blank]
+            self._reunite(members)
             self._introduce(blank, members)
             if not (self.pretend and blank):
                 leaders = self._place_replicas()
@@ -78,6 +79,38 @@ class Convergence:
         self.done.append(f"formed a cluster of {len(self.inventory.nodes)} nodes")
         if not self.pretend:
             join(self.inventory, identities(self.inventory, self.inventory.name), self.cluster.rejoin_budget)
+
+    def _reunite(self, members: Sequence[Node]) -> None:
+        """Tell every member where those others are whose address it has wrong, or of whom it does not know.
+
+        Who has just changed its address says so by itself, but not to one that has lost it altogether (noaddr).
+        """
+        ids = {node: str(self.cluster.call(node, "CLUSTER", "MYID")) for node in members}
+        if not self.pretend:
+            with suppress(WaitTimeout):
+                self.cluster.wait_for(lambda: not self._strangers(ids), "addresses", self.inventory.node_timeout)
+        astray = self._strangers(ids)
+        self.done += [f"told {viewer.full_name} where {node.full_name} is" for viewer, node in astray]
+        if astray and not self.pretend:
+
+            def reunited() -> bool:
+                left = self._strangers(ids)
+                for viewer, node in left:  # again, as nobody says that a handshake was in vain
+                    self.cluster.call(viewer, "CLUSTER", "MEET", node.lan, node.port, node.bus_port)
+                return not left
+
+            self.cluster.wait_for(reunited, "members that know each other's address", self.cluster.rejoin_budget)
+
+    def _strangers(self, ids: Mapping[Node, str]) -> list[tuple[Node, Node]]:
+        """Return who does not know whom under the address that the inventory gives it."""
+        found = []
+        for viewer in ids:
+            view = self.cluster.view(viewer)
+            for node, node_id in ids.items():
+                entry = view.by_id.get(node_id)
+                if node != viewer and (entry is None or entry.address != node.address or "noaddr" in entry.flags):
+                    found.append((viewer, node))
+        return found
 
     def _introduce(self, blank: Sequence[Node], members: Sequence[Node]) -> None:
         for node in blank:

@@ -36,12 +36,13 @@ class RemoteContainer:
         self._docker("start")
 
     def signal(self, name: str) -> None:
-        """Send a signal (KILL, TERM) to its main process, if it may be harmed. Raises FaultError.
+        """Send a signal (KILL, TERM, STOP, CONT) to its main process, if it may be harmed by it. Raises FaultError.
 
         Docker takes a container that was killed by its command as stopped by hand: no restart policy
         starts it again before somebody does.
         """
-        self._may()
+        if name != "CONT":
+            self._may()
         self._docker("kill", "--signal", f"SIG{name}")
 
     def log(self, since: float = 0) -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
@@ -11,7 +13,7 @@ from provisioning.cluster import Cluster
 from provisioning.convergence import Convergence, ConvergenceError
 from provisioning.planned_inventory import planned_inventory
 from provisioning.rolling import RollingError, require_no_downgrade, rolling_order, step_down
-from tests.planted.acts import blank, kill, start
+from tests.planted.acts import blank, edit_nodes_conf, kill, start
 
 pytestmark = pytest.mark.destructive
 
@@ -61,6 +63,36 @@ def test_a_replica_of_another_shard_is_placed_as_wanted(fresh_cluster: Cluster) 
     fresh_cluster.wait_replica(replica, other, fresh_cluster.rejoin_budget)
     (done,) = converged(fresh_cluster)
     assert done == f"made {replica.full_name} a replica of {replica.replica_of} (before: of {other.full_name})"
+
+
+def test_members_that_have_lost_each_others_address_are_reunited(fresh_cluster: Cluster) -> None:
+    """Two nodes that hold each other to be without address never find each other again by themselves."""
+    one, other = fresh_cluster.inventory.replicas[:2]
+    ids = fresh_cluster.ids()
+    kill(fresh_cluster, one, other)
+    for node, lost in ((one, other), (other, one)):
+        edit_nodes_conf(fresh_cluster, node, partial(without_address, node_id=ids[lost.full_name]))
+    start(fresh_cluster, one, other)
+    lost_to = {node: fresh_cluster.view(node).by_id[ids[lost.full_name]] for node, lost in ((one, other), (other, one))}
+    assert all("noaddr" in entry.flags for entry in lost_to.values())
+    done = converged(fresh_cluster)
+    assert done == [
+        f"told {one.full_name} where {other.full_name} is",
+        f"told {other.full_name} where {one.full_name} is",
+    ]
+    assert converged(fresh_cluster) == []
+
+
+def without_address(text: str, node_id: str) -> str:
+    """Return the nodes.conf with that node's address lost."""
+    lines = []
+    for line in text.splitlines(keepends=True):
+        words = line.split(" ")
+        if words[0] == node_id:
+            words[1] = re.sub(r"^[^,]*", ":0@0", words[1])
+            words[2] += ",noaddr"
+        lines.append(" ".join(words))
+    return "".join(lines)
 
 
 def test_slots_of_another_shard_are_left_to_a_person(fresh_cluster: Cluster) -> None:

@@ -29,6 +29,9 @@ protected-mode no
 
 CHECK_SECONDS = "20"
 
+BYSTANDER = "bystander"
+"""A container on each host that is none of the cluster's."""
+
 READING = ("-m", "not destructive")
 
 
@@ -52,6 +55,8 @@ def original(site: Site) -> Inventory:
         site.docker(
             node.host, "run", "--detach", "--name", node.name, "--restart", "always", *published, *mount, *server
         )
+    for host in site.hosts.hosts:
+        site.docker(host, "run", "--detach", "--name", BYSTANDER, image, "sleep", "infinity")
     masters, first = [node.address for node in wanted.masters], wanted.masters[0]
     open_nodes = {node.full_name: replace(node, password="") for node in wanted.nodes}
     made = wanted.with_nodes(open_nodes)
@@ -113,6 +118,11 @@ def test_the_gate_finds_it_and_names_the_nodes(original: Inventory, judged: Laun
     assert "172.17." in judged.said
 
 
+def started(site: Site, host: str) -> str:
+    """Return since when that host's bystander has been running."""
+    return site.docker(host, "inspect", "--format", "{{.State.Running}} {{.State.StartedAt}}", BYSTANDER)
+
+
 def at(node: Node) -> tuple[str, ...]:
     """Return where the node is, as words of redis-cli."""
     return "-h", node.lan, "-p", str(node.port)
@@ -156,15 +166,20 @@ def test_after_a_failover_a_client_is_sent_to_nowhere(
 
 
 def test_the_playbook_mends_it(site: Site, original: Inventory, tmp_path: Path) -> None:
-    """It is rolled over the cluster that runs: no key is lost, masters are in their places, and nothing is found."""
+    """It is rolled over the cluster that runs: no key is lost, masters are in their places, and nothing is found.
+
+    What else runs on the hosts is not touched.
+    """
     before = Cluster(original, read_only=False)
     keys = {before.key_in(shard.master.slots[0].first): shard for shard in original.shards}
     for key, shard in keys.items():
         assert before.call(before.owner(shard.master.slots[0].first), "SET", key, key) == "OK"
     masters = {node.full_name for node in before.masters()}
+    bystanders = {host: started(site, host) for host in site.hosts.hosts}
     mended = site.play()
     assert mended.code == 0, mended.output
     assert set(mended.rolled[-len(masters) :]) == masters, "replicas first, by the roles of that moment"
+    assert {host: started(site, host) for host in site.hosts.hosts} == bystanders
     after = site.cluster
     for key, shard in keys.items():
         assert after.ask(after.owner(shard.master.slots[0].first), "GET", key) == key
