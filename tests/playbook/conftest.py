@@ -57,6 +57,11 @@ class Site:
         """Return what the host's own docker command says."""
         return self.hosts.hosts[host].sure("docker", *words)
 
+    @property
+    def nodes(self) -> tuple[Node, ...]:
+        """The nodes of that inventory."""
+        return self.inventory.nodes
+
     def node(self, name: str) -> Node:
         """Return the node of that full name."""
         return self.inventory.node(name)
