@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from provisioning.ansible_hosts import inventory_of
+from provisioning.ansible_hosts import inventory_of, is_absent
 from provisioning.cluster import Cluster
 from provisioning.convergence import Convergence
 from provisioning.errors import GauntletError
@@ -30,7 +30,7 @@ def act(what: str, arguments: Mapping[str, Any], variables: Mapping[str, Mapping
     """
     if what not in DEEDS:
         raise PlaybookError(f"there is no {what!r}", expected=", ".join(DEEDS))
-    absent = {name for name, values in variables.items() if values.get("redis_state") == "absent"}
+    absent = {name for name, values in variables.items() if is_absent(values)}
     inventory = inventory_of(PLACE, {name: values for name, values in variables.items() if name not in absent})
     leaving = [host for host in inventory_of(PLACE, variables).hosts if host.name in absent] if absent else []
     wish = Wish(inventory, tuple(leaving), arguments, pretend)
