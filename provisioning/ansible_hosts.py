@@ -93,6 +93,11 @@ def inventory_of(source: str, variables: Mapping[str, Mapping[str, Any]]) -> Inv
     )
 
 
+def is_absent(variables: Mapping[str, Any]) -> bool:
+    """True for a host that is to leave the cluster, or has left it."""
+    return variables.get("redis_state") == "absent"
+
+
 def _common(source: str, name: str, values: list[Any]) -> Any:
     given = [value for value in values if value is not None]
     if any(value != given[0] for value in given):
@@ -120,6 +125,8 @@ def _host(source: str, name: str, variables: Mapping[str, Any], login: Login) ->
     mode = value.get("redis_network_mode", NETWORK_MODES[0])
     if mode not in NETWORK_MODES:
         raise refusal(source, f"redis_network_mode must be {' or '.join(NETWORK_MODES)}", mode)
+    if value.get("redis_state", "present") not in ("present", "absent"):
+        raise refusal(source, f"redis_state of {name!r} must be present or absent", value["redis_state"])
     bound = EVERYWHERE if mode == "published" else address
     nodes = [read_node(source, name, address, outside, bound, entry, login) for entry in entries]
     if not nodes:

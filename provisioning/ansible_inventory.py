@@ -16,6 +16,8 @@ and ``redis_tls_key_file`` (any of them means TLS; relative to the inventory). F
 the environment stands in, TLS as one: see provisioning/login.py. provisioning/tls.py says what is verified.
 How to log in to the hosts: Ansible's own variables, see provisioning/hosts/remote.py.
 
+A host with ``redis_state: absent`` leaves the cluster, by the playbook: it is not wanted of a cluster.
+
 A node timeout, AOF or slots that are left out are 5000 ms, yes, and equal ranges where a cluster is
 built; of one that exists they are not wanted.
 
@@ -31,7 +33,7 @@ from typing import Any
 
 from provisioning import ansible_yaml
 from provisioning.ansible_groups import variables_by_host
-from provisioning.ansible_hosts import inventory_of
+from provisioning.ansible_hosts import inventory_of, is_absent
 from provisioning.ansible_value import SECRET_NAME
 from provisioning.errors import InventoryError
 from provisioning.inventory import Inventory
@@ -69,7 +71,8 @@ def parse_inventory(text: str, source: str) -> Inventory:
     if text.startswith(HEADER):
         text = vault.decrypted(text, "it")
     found = variables_by_host(source, ansible_yaml.load(text, source))
-    return inventory_of(source, {name: _opened(vault, name, values) for name, values in found.items()})
+    opened = {name: _opened(vault, name, values) for name, values in found.items()}
+    return inventory_of(source, {name: values for name, values in opened.items() if not is_absent(values)})
 
 
 def _opened(vault: Vault, host: str, variables: Mapping[str, Any]) -> dict[str, Any]:

@@ -62,6 +62,9 @@ class Convergence:
             if not (self.pretend and blank):
                 leaders = self._place_replicas()
                 self._move_slots(leaders)
+                if self.leaving and not self.pretend:
+                    self.cluster.wait_for(self._leavers_own_nothing, "slots with who stays", self.cluster.rejoin_budget)
+                    self._place_replicas()
                 self._dismiss()
                 self._forget_the_dead()
         if not self.pretend:
@@ -128,17 +131,22 @@ class Convergence:
             self.cluster.wait_for(introduced, f"{len(ids)} nodes that know each other", self.cluster.rejoin_budget)
 
     def _place_replicas(self) -> list[Node]:
-        """Let every node follow its shard's leader; return the leaders."""
+        """Let every node follow its shard's leader; return the leaders.
+
+        One that follows a node that leaves goes on doing so until that node owns nothing any more.
+        """
         ids = self.cluster.ids()
         by_id = {node_id: name for name, node_id in ids.items()}
         view = self.cluster.view(self.inventory.nodes[0])
         leaders = []
+        leaving = [view.by_address.get(node.address) for node in self._leavers if not self.pretend]
+        needed = {entry.node_id for entry in leaving if entry is not None and entry.slots}
         for shard in self.inventory.shards:
             leader = self._leader(shard, view, ids)
             leaders.append(leader)
             for node in shard.nodes:
                 entry = view.by_id[ids[node.full_name]]
-                if node is leader or entry.master_id == ids[leader.full_name]:
+                if node is leader or entry.master_id in (ids[leader.full_name], *needed):
                     continue
                 before = by_id.get(entry.master_id, entry.master_id) or "nobody"
                 self.done.append(f"made {node.full_name} a replica of {leader.full_name} (before: of {before})")
@@ -191,6 +199,11 @@ class Convergence:
     @property
     def _leavers(self) -> list[Node]:
         return [node for host in self.leaving for node in host.nodes]
+
+    def _leavers_own_nothing(self) -> bool:
+        views = self.cluster.views().values()
+        seen = [view.by_address.get(node.address) for view in views if view is not None for node in self._leavers]
+        return None not in views and not any(entry.slots for entry in seen if entry is not None)
 
     def _dismiss(self) -> None:
         """Forget the nodes that leave, everywhere, and let them forget the cluster."""

@@ -20,7 +20,7 @@ from provisioning.errors import SimulationError
 from provisioning.hosts.engine import EngineHost
 from provisioning.hosts.simulated import File, SimulatedHost
 from provisioning.images import host_image, server_image
-from provisioning.inventory import Inventory
+from provisioning.inventory import Host, Inventory
 from provisioning.networks import HostNetworks, build_networks
 from provisioning.ownership import CLUSTER_LABEL, Run, objects, remove
 from provisioning.waiting import wait_until
@@ -167,15 +167,17 @@ class EngineHosts:
         client.start()
         return client
 
-    def write_inventory(self, file: str = "inventory.yaml", **variables: Any) -> Path:
-        """Write an inventory of these hosts, with further variables for all of them, and return its path."""
-        hosts: dict[str, Any] = {}
-        for host in self.wanted.hosts:
-            followed = [node.replica_of.partition("/")[0] for node in host.nodes if node.role == "replica"]
-            hosts[host.name] = {
-                "ansible_host": self.address(host.name),
-                **({"redis_slave_of": followed[0]} if followed else {}),
-            }
+    def write_inventory(
+        self, file: str = "inventory.yaml", of_hosts: Mapping[str, Mapping[str, Any]] | None = None, **variables: Any
+    ) -> Path:
+        """Write an inventory of these hosts, with further variables for all of them, and return its path.
+
+        ``of_hosts`` names the hosts that are in it, each with variables of its own; without it all are, and their
+        replicas follow whom they were to follow when the hosts were built.
+        """
+        if of_hosts is None:
+            of_hosts = {host.name: _following(host) for host in self.wanted.hosts}
+        hosts = {name: {"ansible_host": self.address(name), **own} for name, own in of_hosts.items()}
         shared = {
             "ansible_user": "root",
             "ansible_ssh_private_key_file": str(self.folder / "key"),
@@ -259,6 +261,12 @@ def why_not(engine: Engine, run: Run, report: Report = lambda _: None) -> str:
         with suppress(docker.errors.APIError):
             api.remove_container(host.name, force=True, v=True)
             api.remove_volume(f"{host.name}-docker")
+
+
+def _following(host: Host) -> dict[str, str]:
+    """Return the variable that says whom the host's replica follows; none for a host without a replica."""
+    followed = [node.replica_of.partition("/")[0] for node in host.nodes if node.role == "replica"]
+    return {"redis_slave_of": followed[0]} if followed else {}
 
 
 def _load(image: str, container: str) -> None:

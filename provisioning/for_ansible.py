@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from provisioning.ansible_hosts import inventory_of
+from provisioning.ansible_hosts import inventory_of, is_absent
 from provisioning.cluster import Cluster
 from provisioning.convergence import Convergence
 from provisioning.errors import GauntletError
@@ -30,7 +30,7 @@ def act(what: str, arguments: Mapping[str, Any], variables: Mapping[str, Mapping
     """
     if what not in DEEDS:
         raise PlaybookError(f"there is no {what!r}", expected=", ".join(DEEDS))
-    absent = {name for name, values in variables.items() if values.get("redis_state") == "absent"}
+    absent = {name for name, values in variables.items() if is_absent(values)}
     inventory = inventory_of(PLACE, {name: values for name, values in variables.items() if name not in absent})
     leaving = [host for host in inventory_of(PLACE, variables).hosts if host.name in absent] if absent else []
     wish = Wish(inventory, tuple(leaving), arguments, pretend)
@@ -48,9 +48,8 @@ class Wish:
 
 
 def _layout(wish: Wish) -> Mapping[str, Any]:
-    """Return by host what is to run there, and what is to be removed."""
-    inventory = wish.inventory
-    open_nodes = [node.full_name for node in inventory.nodes if not node.password]
+    """Return the same as ``nodes``, of a cluster that may be made: all its nodes have a password."""
+    open_nodes = [node.full_name for node in wish.inventory.nodes if not node.password]
     if open_nodes:
         raise PlaybookError(
             "the cluster has no password",
@@ -58,8 +57,13 @@ def _layout(wish: Wish) -> Mapping[str, Any]:
             observed=f"none for {', '.join(open_nodes)}",
             advice="ansible-vault encrypt_string --name redis_password, or export REDIS_GAUNTLET_PASSWORD",
         )
+    return _nodes(wish)
+
+
+def _nodes(wish: Wish) -> Mapping[str, Any]:
+    """Return by host what is to run there, and what is to be removed."""
     return {
-        "hosts": {host.name: [_described(node) for node in host.nodes] for host in inventory.hosts},
+        "hosts": {host.name: [_described(node) for node in host.nodes] for host in wish.inventory.hosts},
         "leaving": {host.name: [_described(node) for node in host.nodes] for host in wish.leaving},
     }
 
@@ -121,6 +125,7 @@ def _restore(wish: Wish) -> Mapping[str, Any]:
 
 DEEDS: Mapping[str, Callable[[Wish], Mapping[str, Any]]] = {
     "layout": _layout,
+    "nodes": _nodes,
     "configuration": _configuration,
     "converge": _converge,
     "order": _order,

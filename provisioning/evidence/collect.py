@@ -86,12 +86,13 @@ def require_answers(inventory: Inventory, deadline: float = LOOK_SECONDS) -> Non
     """
     seen = collect(inventory, questions={"time": ("TIME",)}, redirects=False, deadline=deadline)
     if all(node.time is None for node in seen.nodes):
+        first, *others = (f"{node.outside[0]}:{node.outside[1]}" for node in inventory.nodes)
         raise NodeUnreachable(
             f"no node of {inventory.source or inventory.name} lets us in: nothing can be judged",
             expected=f"an answer from one of {len(seen.nodes)} nodes within {deadline:.0f} s",
             observed="; ".join(sorted({node.unreachable or node.not_collected["time"] for node in seen.nodes}))[:300],
-            advice="correct addresses, redis_user, redis_password and redis_tls_* in the inventory, or set "
-            "REDIS_GAUNTLET_USER, _PASSWORD and _TLS_*",
+            advice=f"see that Redis runs at {first} and {len(others)} more addresses; correct them, redis_user, "
+            "redis_password and redis_tls_* in the inventory, or set REDIS_GAUNTLET_USER, _PASSWORD and _TLS_*",
         )
 
 

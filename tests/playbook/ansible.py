@@ -14,6 +14,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 PLAYBOOK = ROOT / "provisioning" / "playbook.yaml"
+TEARDOWN = ROOT / "provisioning" / "teardown.yaml"
 COMMAND = Path(sys.executable).with_name("ansible-playbook")
 
 PLAY_SECONDS = 400

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,16 +25,20 @@ NEWCOMER = "redis-host-3"
 
 @dataclass
 class Site:
-    """Three hosts, a password, and the inventory that the playbook is given. ``variables`` stand for all hosts."""
+    """Hosts, a password, and the inventory that the playbook is given. ``variables`` stand for all hosts.
+
+    ``of_hosts`` are variables by host, of those that are in the inventory; None: of all, as they were built.
+    """
 
     hosts: EngineHosts
     password: str
     variables: dict[str, Any] = field(default_factory=dict)
+    of_hosts: Mapping[str, Mapping[str, Any]] | None = None
 
     @property
     def file(self) -> Path:
         """The inventory as it is now."""
-        return self.hosts.write_inventory(**self.variables)
+        return self.hosts.write_inventory(of_hosts=self.of_hosts, **self.variables)
 
     def play(self, *arguments: str, **changes: Any) -> Played:
         """Run the playbook, with these variables changed for good."""
@@ -56,6 +60,11 @@ class Site:
     def docker(self, host: str, *words: str) -> str:
         """Return what the host's own docker command says."""
         return self.hosts.hosts[host].sure("docker", *words)
+
+    @property
+    def nodes(self) -> tuple[Node, ...]:
+        """The nodes of that inventory."""
+        return self.inventory.nodes
 
     def node(self, name: str) -> Node:
         """Return the node of that full name."""
@@ -80,10 +89,12 @@ def engines_possible(gauntlet: Session, pytestconfig: pytest.Config) -> None:
 def building(
     gauntlet: Session, engines_possible: None, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
 ) -> Iterator[Building]:
-    """Builds hosts; they are removed at the module's end."""
+    """Builds hosts, those of the seed's inventory or of ``wanted``; they are removed at the module's end."""
     made: list[EngineHosts] = []
 
-    def build(*images: str, without_engine: tuple[str, ...] = (), **variables: Any) -> Site:
+    def build(
+        *images: str, without_engine: tuple[str, ...] = (), wanted: Inventory | None = None, **variables: Any
+    ) -> Site:
         server = gauntlet.images.server.reference
         stem = Path(request.node.path).stem.removeprefix("test_").replace("_", "-")
         name = f"redis-gauntlet-{gauntlet.run.id}-{gauntlet.worker}-{stem}-{len(made)}"
@@ -91,7 +102,7 @@ def building(
             gauntlet.engine,
             gauntlet.run,
             name,
-            read_inventory(DEFAULT_INVENTORY),
+            wanted or read_inventory(DEFAULT_INVENTORY),
             tmp_path_factory.mktemp("hosts"),
             server_images=images or (server,),
             without_engine=without_engine,

@@ -72,21 +72,24 @@ def _write(cluster: Cluster, ledger: Ledger, ended: threading.Event) -> None:
     nodes = list(cluster.inventory.nodes)
     links: dict[str, Connection] = {}
     target = nodes[0]
+    asked: Node | None = None  # who has the key already while its slot moves: asked this once
     for _ in ticks(PACE_SECONDS, ended):
-        link = links.setdefault(target.full_name, Connection.to(target, deadline=ANSWER_SECONDS))
+        node, words = (asked, [("ASKING",), ("INCR", ledger.key)]) if asked else (target, [("INCR", ledger.key)])
+        asked = None
+        link = links.setdefault(node.full_name, Connection.to(node, deadline=ANSWER_SECONDS))
         try:
-            ledger.note(int(link.call("INCR", ledger.key)))
+            ledger.note(int(link.calls(words)[-1]))
         except Refused as refusal:
-            target = _redirected(cluster, str(refusal)) or target
+            redirect = parse_redirect(str(refusal))
+            other = cluster.inventory.at(redirect.host, redirect.port) if redirect is not None else None
+            if redirect is not None and redirect.kind == "ASK":
+                asked = other
+            else:
+                target = other or target
         except NodeUnreachable:
             target = nodes[(nodes.index(target) + 1) % len(nodes)]
     for link in links.values():
         link.close()
-
-
-def _redirected(cluster: Cluster, refusal: str) -> Node | None:
-    redirect = parse_redirect(refusal)
-    return cluster.inventory.at(redirect.host, redirect.port) if redirect is not None else None
 
 
 def is_whole(cluster: Cluster, ledger: Ledger) -> bool:

@@ -214,6 +214,19 @@ def test_tls_files_that_are_no_use_are_named(given: dict[str, Any], says: str) -
     assert says in str(refusal(yaml.safe_dump(document(**given))))
 
 
+def test_a_host_that_leaves_is_not_wanted() -> None:
+    """Its nodes are missed by nobody; a replica that still follows one of them has no master."""
+    content = document()
+    hosts = content["all"]["children"]["redis_cluster"]["hosts"]
+    hosts["redis-host-4"] = {"redis_slave_of": "redis-host-1", "redis_state": "absent"}
+    assert parsed(content) == parsed(document())
+    hosts["redis-host-1"]["redis_slave_of"] = "redis-host-4"
+    with pytest.raises(InventoryError, match="must replicate a master"):
+        parsed(content)
+    with pytest.raises(InventoryError, match="must be present or absent"):
+        parsed(document(redis_state="gone"))
+
+
 def test_what_rules_need_to_know_is_read() -> None:
     """The user that applications log in with and the wanted image; without them, nothing."""
     inventory = parsed(cluster_vars(redis_application_user="shop", redis_image="redis:8.0.2@sha256:abc"))
@@ -597,6 +610,7 @@ VARIABLES = st.sampled_from(
         "ansible_host",
         "ansible_connection",
         "redis_password",
+        "redis_state",
         "redis_outside_address",
         "redis_cluster_name",
     ]

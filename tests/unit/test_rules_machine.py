@@ -304,6 +304,17 @@ def test_missing_file_is_found_where_the_server_needs_it(used: str, found: bool)
     assert [each.subject for each in findings(without_file(simulated()), "config-file-differs")] == [M1]
 
 
+@pytest.mark.parametrize("containers", [None, {M1: ContainerEvidence("redis_master", "absent")}])
+def test_missing_file_of_a_server_without_a_container_is_that_very_path(
+    containers: dict[str, ContainerEvidence] | None,
+) -> None:
+    """A service of the host that runs from a file of the same name elsewhere does not need the playbook's."""
+    for used, found in (("/opt/redis/redis-node-master.conf", True), ("/etc/redis/redis-node-master.conf", False)):
+        evidence = node_changed(without_file(seen_by_all()), M1, info={"config_file": used})
+        served = replace(evidence, hosts=(replace(evidence.hosts[0], containers=containers), *evidence.hosts[1:]))
+        assert [each.subject for each in findings(served, "config-file-differs")] == [M1] * found
+
+
 def test_file_is_followed_through_the_containers_mounts() -> None:
     """A container sees the host's file under another path: what counts is where that leads on the host."""
     mounts = (("/data", "data"), ("/usr/local/etc/redis.conf", "bind:/opt/redis/redis-node-master.conf"))
