@@ -9,10 +9,13 @@ from functools import partial
 
 import pytest
 
-from provisioning.cluster import Cluster
-from provisioning.convergence import Convergence, ConvergenceError
+from provisioning.cluster import REJOIN_SECONDS, Cluster
+from provisioning.convergence import Convergence
+from provisioning.live_change import ConvergenceError
+from provisioning.making_way import make_way
 from provisioning.planned_inventory import planned_inventory
 from provisioning.rolling import RollingError, require_no_downgrade, rolling_order, step_down
+from provisioning.slots import key_in_slot
 from tests.planted.acts import blank, edit_nodes_conf, kill, start
 
 pytestmark = pytest.mark.destructive
@@ -80,6 +83,72 @@ def test_members_that_have_lost_each_others_address_are_reunited(fresh_cluster: 
         f"told {one.full_name} where {other.full_name} is",
         f"told {other.full_name} where {one.full_name} is",
     ]
+    assert converged(fresh_cluster) == []
+
+
+def test_a_replica_takes_over_before_its_master_begins_blank(fresh_cluster: Cluster) -> None:
+    """Otherwise it would copy the emptiness. Where nobody can be elected it is told to, and the data is kept."""
+    shard = fresh_cluster.inventory.shards[0]
+    (replica,), slot = shard.replicas, shard.master.slots[0].first
+    key = key_in_slot(slot, "kept:")
+    assert fresh_cluster.call(shard.master, "SET", key, "value") == "OK"
+    fresh_cluster.wait_replica(replica, shard.master, fresh_cluster.rejoin_budget)
+    assert fresh_cluster.call(replica, "CONFIG", "SET", "cluster-replica-no-failover", "yes") == "OK"
+    kill(fresh_cluster, shard.master)
+    blank(fresh_cluster, shard.master)
+    told = [f"let {replica.full_name} take over from {shard.master.full_name}, which begins without its data"]
+    assert make_way(fresh_cluster, [shard.master.full_name], pretend=True) == told
+    assert make_way(fresh_cluster, [shard.master.full_name]) == told
+    start(fresh_cluster, shard.master)
+    converged(fresh_cluster)
+    assert fresh_cluster.call(replica, "GET", key) == "value"
+    assert fresh_cluster.roles()[shard.master.full_name] == f"replica of {replica.full_name}"
+    assert make_way(fresh_cluster, []) == converged(fresh_cluster) == []
+
+
+def test_a_master_whose_data_nobody_has_is_not_begun_blank(fresh_cluster: Cluster) -> None:
+    """With its replica dead too that is for a person to decide."""
+    shard = fresh_cluster.inventory.shards[0]
+    kill(fresh_cluster, *shard.nodes)
+    with pytest.raises(ConvergenceError, match="no live node has it"):
+        make_way(fresh_cluster, [shard.master.full_name])
+
+
+def test_a_lost_id_leaves_its_slots_to_who_followed_it(fresh_cluster: Cluster) -> None:
+    """A master that came back under a new id on its own: its replica leads, and the old id is forgotten."""
+    shard = fresh_cluster.inventory.shards[0]
+    (replica,), slot = shard.replicas, shard.master.slots[0].first
+    assert fresh_cluster.call(replica, "CONFIG", "SET", "cluster-replica-no-failover", "yes") == "OK"
+    lost = fresh_cluster.ids()[shard.master.full_name]
+    kill(fresh_cluster, shard.master)
+    blank(fresh_cluster, shard.master)
+    start(fresh_cluster, shard.master)
+    done = converged(fresh_cluster)
+    assert f"let {replica.full_name} take over from {lost}, which no node is any more" in done
+    assert fresh_cluster.owner(slot) == replica
+    assert all(view is not None and lost not in view.by_id for view in fresh_cluster.views().values())
+    assert converged(fresh_cluster) == []
+
+
+@pytest.mark.parametrize("point", ["epochs", "slots of one", "slots", "one meeting"])
+def test_a_formation_that_was_cut_short_is_finished(fresh_cluster: Cluster, point: str) -> None:
+    """Wherever it was left, the next run ends with the whole cluster."""
+    nodes = fresh_cluster.inventory.nodes
+    for node in nodes:
+        assert fresh_cluster.call(node, "CLUSTER", "RESET", "HARD") == "OK"
+    for epoch, node in enumerate(nodes, 1):
+        assert fresh_cluster.call(node, "CLUSTER", "SET-CONFIG-EPOCH", epoch) == "OK"
+    masters = {"epochs": 0, "slots of one": 1}.get(point, len(nodes))
+    for node in fresh_cluster.inventory.masters[:masters]:
+        for each in node.slots:
+            assert fresh_cluster.call(node, "CLUSTER", "ADDSLOTSRANGE", each.first, each.last) == "OK"
+    if point == "one meeting":
+        assert fresh_cluster.call(nodes[1], "CLUSTER", "MEET", nodes[0].lan, nodes[0].port, nodes[0].bus_port) == "OK"
+        fresh_cluster.wait_for(
+            lambda: len(fresh_cluster.view(nodes[0]).entries) == 2, "two that know each other", REJOIN_SECONDS
+        )
+    assert converged(fresh_cluster)
+    assert fresh_cluster.roles() == fresh_cluster.wanted_roles
     assert converged(fresh_cluster) == []
 
 

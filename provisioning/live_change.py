@@ -1,0 +1,76 @@
+"""A change of a live cluster: the nodes that it is about, what they show, and what has been done so far."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+from provisioning.cluster import Cluster
+from provisioning.cluster_view import ClusterView
+from provisioning.errors import GauntletError, WaitTimeout
+from provisioning.inventory import Host, Inventory, Node
+
+
+class ConvergenceError(GauntletError):
+    """A cluster cannot be brought to its inventory without a decision that is a person's."""
+
+
+@dataclass
+class LiveChange:
+    """What the steps of a convergence share; ``done`` says in words what was done. With ``pretend`` nothing is sent.
+
+    ``leaving`` are hosts that the inventory has no longer, whose nodes give up their slots and are forgotten.
+    ``patience``: seconds for what a node has to load or to copy, where that is more than the usual budget.
+    """
+
+    inventory: Inventory
+    pretend: bool = False
+    leaving: tuple[Host, ...] = ()
+    patience: float = 0.0
+    done: list[str] = field(default_factory=list)
+
+    @cached_property
+    def cluster(self) -> Cluster:
+        """The inventory's nodes."""
+        return Cluster(self.inventory, read_only=False)
+
+    @cached_property
+    def everyone(self) -> Cluster:
+        """The same and those that leave."""
+        return Cluster(replace(self.inventory, hosts=self.inventory.hosts + self.leaving), read_only=False)
+
+    @property
+    def leavers(self) -> list[Node]:
+        return [node for host in self.leaving for node in host.nodes]
+
+    @property
+    def budget(self) -> float:
+        """Seconds for anything that is waited for."""
+        return max(self.patience, self.cluster.rejoin_budget)
+
+    def ids(self) -> dict[str, str]:
+        """Return the id of every node of the inventory by full name, as each says itself."""
+        return self.cluster.ids()
+
+    def whole_view(self) -> ClusterView:
+        """Return a view that has all nodes of the inventory, with their roles, and an owner of every slot.
+
+        A node that has just been introduced learns of the others' slots with their next pings.
+        Raises ConvergenceError where no node has such a view.
+        """
+        ids = set(self.ids().values())
+
+        def whole() -> ClusterView | None:
+            views = [view for view in self.cluster.views().values() if view is not None]
+            known = (view for view in views if ids <= {entry.node_id for entry in view.entries if entry.role})
+            return next((view for view in known if not view.uncovered), None)
+
+        try:
+            return self.cluster.wait_for(whole, "a view with all nodes and slots", self.cluster.rejoin_budget)
+        except WaitTimeout as problem:
+            raise ConvergenceError(
+                "no node knows all nodes and an owner of every slot",
+                expected="a cluster without gaps; who shall own slots that nobody owns is not for a program to say",
+                observed=problem.observed,
+                advice="pytest --inventory says what is wrong and how it is repaired",
+            ) from None

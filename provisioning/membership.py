@@ -1,0 +1,119 @@
+"""Who is a member: blank nodes join, members that lost each other meet again, dead and leaving ones are forgotten."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+
+from provisioning.cluster_view import ClusterView
+from provisioning.errors import NodeUnreachable, WaitTimeout
+from provisioning.inventory import Node
+from provisioning.live_change import ConvergenceError, LiveChange
+from provisioning.node_entry import NodeEntry
+from provisioning.resp import Refused
+
+
+def is_blank(view: ClusterView) -> bool:
+    """True for a node that knows only itself and owns nothing."""
+    return is_alone(view) and view.myself is not None and not view.myself.slots
+
+
+def is_alone(view: ClusterView) -> bool:
+    """True for a node that knows only itself."""
+    return len(view.entries) == 1
+
+
+def reunite(change: LiveChange, members: Sequence[Node]) -> None:
+    """Tell every member where those others are whose address it has wrong, or of whom it does not know.
+
+    Who has just changed its address says so by itself, but not to one that has lost it altogether (noaddr).
+    """
+    cluster = change.cluster
+    ids = {node: str(cluster.call(node, "CLUSTER", "MYID")) for node in members}
+    if not change.pretend:
+        with suppress(WaitTimeout):
+            cluster.wait_for(lambda: not _strangers(change, ids), "addresses", change.inventory.node_timeout)
+    astray = _strangers(change, ids)
+    change.done += [f"told {viewer.full_name} where {node.full_name} is" for viewer, node in astray]
+    if astray and not change.pretend:
+
+        def reunited() -> bool:
+            left = _strangers(change, ids)
+            for viewer, node in left:  # again, as nobody says that a handshake was in vain
+                cluster.call(viewer, "CLUSTER", "MEET", node.lan, node.port, node.bus_port)
+            return not left
+
+        cluster.wait_for(reunited, "members that know each other's address", change.budget)
+
+
+def _strangers(change: LiveChange, ids: Mapping[Node, str]) -> list[tuple[Node, Node]]:
+    """Return who does not know whom under the address that the inventory gives it."""
+    found = []
+    for viewer in ids:
+        view = change.cluster.view(viewer)
+        for node, node_id in ids.items():
+            entry = view.by_id.get(node_id)
+            if node != viewer and (entry is None or entry.address != node.address or "noaddr" in entry.flags):
+                found.append((viewer, node))
+    return found
+
+
+def introduce(change: LiveChange, blank: Sequence[Node], members: Sequence[Node]) -> None:
+    """Let blank nodes meet a member, and wait until everybody knows everybody."""
+    for node in blank:
+        change.done.append(f"introduced {node.full_name}")
+        if not change.pretend:
+            known = members[0]
+            change.cluster.call(node, "CLUSTER", "MEET", known.lan, known.port, known.bus_port)
+    if blank and not change.pretend:
+        ids = set(change.ids().values())
+
+        def introduced() -> bool:
+            views = change.cluster.views().values()
+            return all(view is not None and ids <= {e.node_id for e in view.entries if e.role} for view in views)
+
+        change.cluster.wait_for(introduced, f"{len(ids)} nodes that know each other", change.budget)
+
+
+def dismiss(change: LiveChange) -> None:
+    """Forget the nodes that leave, everywhere, and let them forget the cluster."""
+    view = change.whole_view()
+    for node in change.leavers:
+        entry = view.by_address.get(node.address)
+        if entry is None:
+            continue
+        change.done.append(f"dismissed {node.full_name}")
+        if change.pretend:
+            continue
+        for member in change.inventory.nodes:
+            change.cluster.call(member, "CLUSTER", "FORGET", entry.node_id)
+        with suppress(NodeUnreachable, Refused):  # one that is dead already has nothing to forget
+            change.everyone.call(node, "CLUSTER", "RESET", "HARD")
+
+
+def forget_the_dead(change: LiveChange) -> None:
+    """Remove ids that no node of the inventory has any more; each node is told, within the 60 s of a ban.
+
+    Raises ConvergenceError for one that lives or owns slots.
+    """
+    present = set(change.ids().values())
+    views = [view for view in change.cluster.views().values() if view is not None]
+    dead = {entry.node_id: entry for view in views for entry in view.entries if entry.node_id not in present}
+    addresses = {node.address for node in change.inventory.nodes}  # who is there now has another id
+    for entry in _harmless(each for each in dead.values() if each.address not in addresses or not each.slots):
+        change.done.append(f"forgot {entry.node_id} {entry.address}")
+        for node in change.inventory.nodes if not change.pretend else ():
+            if entry.node_id in change.cluster.view(node).by_id:
+                change.cluster.call(node, "CLUSTER", "FORGET", entry.node_id)
+
+
+def _harmless(entries: Iterable[NodeEntry]) -> Iterator[NodeEntry]:
+    for entry in entries:
+        if entry.slots or not {"fail", "noaddr"} & entry.flags:
+            raise ConvergenceError(
+                f"{entry.address} is a member and not in the inventory",
+                expected="members that the inventory has, or dead ones without slots",
+                observed=entry.line.strip(),
+                advice="add it to the inventory, or remove it: redis-cli --cluster del-node",
+            )
+        yield entry

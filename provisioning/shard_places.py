@@ -1,0 +1,137 @@
+"""Who leads which shard, who follows, and who owns which slots: brought to the inventory, and no further."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+
+from provisioning.cluster_view import ClusterView
+from provisioning.inventory import Node, WantedShard
+from provisioning.live_change import ConvergenceError, LiveChange
+from provisioning.node_entry import NodeEntry
+from provisioning.slot_moves import even_moves, exact_moves, move
+
+
+def replace_lost_masters(change: LiveChange) -> None:
+    """Let a replica take the place of a master whose id nobody has any more, before anybody copies from a blank node.
+
+    A master that came back blank within a node timeout has left its slots to an id that nobody suspects of
+    anything (noaddr, not FAIL): no replica is elected, and only the replica has the data. Of such an id the
+    majority has nothing to decide, so the replica is told to take over.
+    Raises ConvergenceError where slots are left to a lost id that nobody follows.
+    """
+    ids = change.ids()
+    view = change.whole_view()
+    own = {*ids.values(), *(entry.node_id for entry in map(view.by_address.get, _addresses(change)) if entry)}
+    for lost in view.entries:
+        if not lost.slots or lost.node_id in own or not {"fail", "noaddr"} & lost.flags:
+            continue
+        heirs = [node for node in change.inventory.nodes if view.by_id[ids[node.full_name]].master_id == lost.node_id]
+        if not heirs:
+            raise ConvergenceError(
+                f"slots are owned by {lost.node_id}, which no node is any more, and nobody follows it",
+                expected="a replica that has the data of these slots",
+                observed=lost.line.strip(),
+                advice="restore a backup; or, if the data is given up: redis-cli --cluster fix",
+            )
+        heir = max(heirs, key=lambda node: int(change.cluster.info(node).get("slave_repl_offset", 0)))
+        change.done.append(f"let {heir.full_name} take over from {lost.node_id}, which no node is any more")
+        if not change.pretend:
+            change.cluster.call(heir, "CLUSTER", "FAILOVER", "TAKEOVER")
+            change.cluster.wait_owner(lost.slots[0].first, heir, change.inventory.nodes, change.budget)
+
+
+def _addresses(change: LiveChange) -> list[str]:
+    return [node.address for node in change.leavers]
+
+
+def place_replicas(change: LiveChange) -> list[Node]:
+    """Let every node follow its shard's leader; return the leaders.
+
+    One that follows a node that leaves goes on doing so until that node owns nothing any more.
+    """
+    ids = change.ids()
+    by_id = {node_id: name for name, node_id in ids.items()}
+    view = change.whole_view()
+    leaders = []
+    leaving = [view.by_address.get(address) for address in _addresses(change) if not change.pretend]
+    needed = {entry.node_id for entry in leaving if entry is not None and entry.slots}
+    for shard in change.inventory.shards:
+        leader = _leader(shard, view, ids)
+        leaders.append(leader)
+        for node in shard.nodes:
+            entry = view.by_id[ids[node.full_name]]
+            if node is leader or entry.master_id in (ids[leader.full_name], *needed):
+                continue
+            before = by_id.get(entry.master_id, entry.master_id) or "nobody"
+            change.done.append(f"made {node.full_name} a replica of {leader.full_name} (before: of {before})")
+            if not change.pretend:
+                change.cluster.call(node, "CLUSTER", "REPLICATE", ids[leader.full_name])
+    return leaders
+
+
+def _leader(shard: WantedShard, view: ClusterView, ids: Mapping[str, str]) -> Node:
+    """Return who owns the shard's slots now: after a failover not whom the inventory calls its master.
+
+    A shard of which nobody owns slots is new: what a lost master owned has been taken over before.
+    """
+    owning = [node for node in shard.nodes if view.by_id[ids[node.full_name]].slots]
+    if len(owning) < 2:
+        return owning[0] if owning else shard.master
+    raise ConvergenceError(
+        f"the shard of {shard.master.full_name} has no one master",
+        expected=f"one of {', '.join(node.full_name for node in shard.nodes)} owns slots",
+        observed=f"slots are owned by {', '.join(node.full_name for node in owning)}",
+        advice="pytest --inventory says what is wrong and how it is repaired",
+    )
+
+
+def move_slots(change: LiveChange, leaders: Sequence[Node]) -> None:
+    """Give slots to those who shall have them, with their keys."""
+    nodes = {node.full_name: node for node in (*leaders, *change.leavers)}
+    view = change.whole_view()
+    entries = {name: view.by_address.get(node.address) for name, node in nodes.items()}
+    _require_known_owners(view, entries.values())
+    owned = {name: [s for each in entry.slots for s in each] for name, entry in entries.items() if entry}
+    names = [node.full_name for node in leaders]
+    if "slots" in change.inventory.given:
+        wanted = [[s for each in shard.master.slots for s in each] for shard in change.inventory.shards]
+        moves = list(exact_moves(owned, dict(zip(names, wanted, strict=True))))
+    elif any(owned.get(node.full_name) for node in change.leavers) or not all(owned.get(name) for name in names):
+        moves = list(even_moves(owned, names))
+    else:
+        moves = []
+    if moves:
+        sources, targets = ({each.source for each in moves}, {each.target for each in moves})
+        change.done.append(f"moved {len(moves)} slots from {_listed(sources)} to {_listed(targets)}")
+    if moves and not change.pretend:
+        ids = {name: entry.node_id for name, entry in entries.items() if entry}
+        change.cluster.wait_for(
+            lambda: all(change.everyone.state(node) == "ok" for node in nodes.values()),
+            "every master says ok",
+            change.budget,
+        )
+        move(change.everyone, nodes, ids, moves)
+
+
+def _require_known_owners(view: ClusterView, known: Collection[NodeEntry | None]) -> None:
+    """Raise ConvergenceError where slots belong to somebody that the inventory does not have."""
+    ids = {entry.node_id for entry in known if entry is not None}
+    strangers = [entry for entry in view.masters if entry.slots and entry.node_id not in ids]
+    if strangers:
+        raise ConvergenceError(
+            f"slots are owned by {strangers[0].address}, which is no master of the inventory",
+            expected="masters that the inventory has",
+            observed=strangers[0].line.strip(),
+            advice="add it to the inventory; or move its slots and remove it: redis-cli --cluster reshard, del-node",
+        )
+
+
+def leavers_own_nothing(change: LiveChange) -> bool:
+    """True where every node has seen that those who leave have given up their slots."""
+    views = change.cluster.views().values()
+    seen = [view.by_address.get(address) for view in views if view is not None for address in _addresses(change)]
+    return None not in views and not any(entry.slots for entry in seen if entry is not None)
+
+
+def _listed(names: Collection[str]) -> str:
+    return ", ".join(sorted(names))
