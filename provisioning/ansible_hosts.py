@@ -54,6 +54,7 @@ HOST_VARIABLES = {
     "redis_nodes": list,
     "redis_user": str,
     "redis_password": str,
+    "redis_previous_password": str,
     "redis_tls": bool,
     **dict.fromkeys(TLS_FILES, str),
 }
@@ -114,7 +115,10 @@ def _host(source: str, name: str, variables: Mapping[str, Any], login: Login) ->
     ansible_host = typed(source, f"{name}: ansible_host", variables.get("ansible_host", name), str)
     address = value.get("redis_address", ansible_host)
     login = Login(
-        value.get("redis_user", login.user), value.get("redis_password", login.password), _tls(source, value, login)
+        value.get("redis_user", login.user),
+        value.get("redis_password", login.password),
+        _tls(source, value, login),
+        value.get("redis_previous_password", ""),
     )
     entries = value.get("redis_nodes")
     if entries is None and value.get("redis_slave_of") == name:

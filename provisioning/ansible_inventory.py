@@ -14,6 +14,7 @@ How to log in to the nodes: ``redis_user`` (ACL user; without it ``default``), `
 ``redis_tls`` (true: TLS, verified with the system's CAs), ``redis_tls_ca_file``, ``redis_tls_cert_file``
 and ``redis_tls_key_file`` (any of them means TLS; relative to the inventory). For each that is left out
 the environment stands in, TLS as one: see provisioning/login.py. provisioning/tls.py says what is verified.
+``redis_previous_password`` is for the playbook: what nodes have until it has given them ``redis_password``.
 How to log in to the hosts: Ansible's own variables, see provisioning/hosts/remote.py.
 
 A host with ``redis_state: absent`` leaves the cluster, by the playbook: it is not wanted of a cluster.

@@ -77,4 +77,5 @@ def read_node(source: str, host: str, address: str, dialled: str, bound: str, en
         user=login.user,
         password=login.password,
         tls=login.tls,
+        previous_password=login.previous_password,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from provisioning.ansible_hosts import inventory_of, is_absent
@@ -12,6 +12,7 @@ from provisioning.cluster import Cluster
 from provisioning.convergence import Convergence
 from provisioning.errors import GauntletError
 from provisioning.inventory import Host, Inventory, Node
+from provisioning.password_change import accepted, adopt_password
 from provisioning.redis_conf import render_redis_conf
 from provisioning.rolling import contradicting_themselves, require_no_downgrade, rolling_order, step_down
 
@@ -45,6 +46,11 @@ class Wish:
     leaving: tuple[Host, ...]
     arguments: Mapping[str, Any]
     pretend: bool
+
+    @property
+    def reached(self) -> Inventory:
+        """The inventory as nodes can be asked: while one only pretends they do not have a new password yet."""
+        return accepted(self.inventory) if self.pretend else self.inventory
 
 
 def _layout(wish: Wish) -> Mapping[str, Any]:
@@ -89,13 +95,19 @@ def _configuration(wish: Wish) -> Mapping[str, Any]:
     return {"text": text, "checksum": hashlib.sha256(text.encode()).hexdigest()}
 
 
+def _password(wish: Wish) -> Mapping[str, Any]:
+    everyone = replace(wish.inventory, hosts=wish.inventory.hosts + wish.leaving)
+    done = adopt_password(everyone, pretend=wish.pretend)
+    return {"changed": bool(done), "done": done}
+
+
 def _converge(wish: Wish) -> Mapping[str, Any]:
-    done = Convergence(wish.inventory, wish.pretend, wish.leaving).run()
+    done = Convergence(wish.reached, wish.pretend, wish.leaving).run()
     return {"changed": bool(done), "done": done}
 
 
 def _order(wish: Wish) -> Mapping[str, Any]:
-    cluster = Cluster(wish.inventory)
+    cluster = Cluster(wish.reached)
     version = str(wish.arguments.get("version", ""))
     if version:
         require_no_downgrade(cluster, version)
@@ -127,6 +139,7 @@ DEEDS: Mapping[str, Callable[[Wish], Mapping[str, Any]]] = {
     "layout": _layout,
     "nodes": _nodes,
     "configuration": _configuration,
+    "password": _password,
     "converge": _converge,
     "order": _order,
     "step_down": _step_down,

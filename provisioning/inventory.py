@@ -49,7 +49,8 @@ class Node:
     """One redis-server that we manage, with its four addresses and how to log in.
 
     ``bound``: where it listens. ``announced``: what it tells others. ``lan``: what the other hosts
-    dial. ``outside``: what this process dials, host and port.
+    dial. ``outside``: what this process dials, host and port. ``previous_password``: what it may still have
+    while the playbook changes its password.
     """
 
     host: str
@@ -67,6 +68,7 @@ class Node:
     user: str = ""
     password: str = field(default="", repr=False)
     tls: Tls | None = None
+    previous_password: str = field(default="", repr=False)
 
     @property
     def full_name(self) -> str:

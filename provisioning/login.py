@@ -24,11 +24,15 @@ class LoginError(GauntletError):
 
 @dataclass(frozen=True)
 class Login:
-    """An ACL user (empty: ``default``), a password (empty: none) and TLS files (None: no TLS)."""
+    """An ACL user (empty: ``default``), a password (empty: none) and TLS files (None: no TLS).
+
+    ``previous_password`` is what nodes may still have while the playbook changes it; only an inventory says it.
+    """
 
     user: str = ""
     password: str = field(default="", repr=False)
     tls: Tls | None = None
+    previous_password: str = field(default="", repr=False)
 
 
 def login_from_environment() -> Login:

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 
 ROOT = Path(__file__).resolve().parents[2]
 PLAYBOOK = ROOT / "provisioning" / "playbook.yaml"
@@ -59,10 +60,23 @@ class Played:
         return re.findall(r"^TASK \[redis : Change (\S+)\]", self.output, re.MULTILINE)
 
 
-def play(inventory: Path, password: str, *arguments: str, playbook: Path = PLAYBOOK) -> Played:
-    """Run the playbook; the password is in the environment. A run that hangs is an error (subprocess's)."""
-    known = {name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_")}
-    environment = {**known, **ENVIRONMENT, "REDIS_GAUNTLET_PASSWORD": password}
+def play(
+    inventory: Path,
+    password: str,
+    *arguments: str,
+    playbook: Path = PLAYBOOK,
+    environment: Mapping[str, str] = MappingProxyType({}),
+) -> Played:
+    """Run the playbook; the password, if there is one, is in the environment.
+
+    ``environment`` is added to it. A run that hangs is an error (subprocess's).
+    """
+    known = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("ANSIBLE_") and name != "REDIS_GAUNTLET_PASSWORD"
+    }
+    login = {"REDIS_GAUNTLET_PASSWORD": password} if password else {}
     began = time.monotonic()
     ended = subprocess.run(
         [str(COMMAND), "-i", str(inventory), str(playbook), *arguments],
@@ -70,7 +84,7 @@ def play(inventory: Path, password: str, *arguments: str, playbook: Path = PLAYB
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        env=environment,
+        env={**known, **ENVIRONMENT, **login, **environment},
         timeout=PLAY_SECONDS,
         check=False,
     )

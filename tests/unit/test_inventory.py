@@ -545,7 +545,9 @@ def test_what_is_wrong_is_named(text: str, says: str) -> None:
         "S3CRET\0",
     ],
 )
-@pytest.mark.parametrize("name", ["redis_password", "redis_settings", "redis_settings: {requirepass"])
+@pytest.mark.parametrize(
+    "name", ["redis_password", "redis_previous_password", "redis_settings", "redis_settings: {requirepass"]
+)
 def test_a_refusal_shows_no_password(name: str, value: str) -> None:
     """However the value of a password is garbled, the message says what is wrong with it and not what it is."""
     said = refusal(edited("redis_appendonly: true", f"{name}: {value}{'}' * name.count('{')}"))
@@ -610,6 +612,7 @@ VARIABLES = st.sampled_from(
         "ansible_host",
         "ansible_connection",
         "redis_password",
+        "redis_previous_password",
         "redis_state",
         "redis_outside_address",
         "redis_cluster_name",

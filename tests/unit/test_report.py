@@ -164,10 +164,12 @@ def test_secrets_are_those_of_nodes_and_of_ansible() -> None:
     assert secrets_of(inventory) == frozenset()
     host = replace(
         inventory.hosts[0],
-        nodes=tuple(replace(node, user="ada", password="one") for node in inventory.hosts[0].nodes),
+        nodes=tuple(
+            replace(node, user="ada", password="one", previous_password="zero") for node in inventory.hosts[0].nodes
+        ),
         variables={"ansible_password": "two", "ansible_become_pass": 3, "ansible_user": "ada", "x_password": None},
     )
-    assert secrets_of(replace(inventory, hosts=(host, *inventory.hosts[1:]))) == {"one", "two", "3"}
+    assert secrets_of(replace(inventory, hosts=(host, *inventory.hosts[1:]))) == {"zero", "one", "two", "3"}
 
 
 def test_what_was_not_collected_is_unknown() -> None:
