@@ -30,13 +30,12 @@ CLUSTER_VARIABLES = {
 TLS_FILES = ("redis_tls_ca_file", "redis_tls_cert_file", "redis_tls_key_file")
 PLAYBOOK_VARIABLES = {
     "redis_engine_source": str,
-    "redis_engine_log_size": str,
-    "redis_engine_log_files": int,
+    "redis_log_size": str,
+    "redis_log_files": int,
     "redis_tune_kernel": bool,
     "redis_stop_seconds": int,
     "redis_open_files": int,
     "redis_server_command": str,
-    "redis_server_gid": int,
     "redis_remove_data": bool,
     "redis_confirm": str,
     "redis_state": str,
@@ -66,6 +65,8 @@ def inventory_of(source: str, variables: Mapping[str, Mapping[str, Any]]) -> Inv
     Raises InventoryError where they contradict themselves, LoginError or TlsError for an environment that does.
     """
     wide = {name: _common(source, name, [each.get(name) for each in variables.values()]) for name in CLUSTER_VARIABLES}
+    for name in PLAYBOOK_VARIABLES.keys() - {"redis_state"}:  # nodes are changed by one host for all
+        _common(source, name, [each.get(name) for each in variables.values()])
     login = login_from_environment()
     found_hosts = [_host(source, name, values, login) for name, values in variables.items()]
     hosts = resolved(source, found_hosts)
@@ -103,7 +104,8 @@ def _common(source: str, name: str, values: list[Any]) -> Any:
     given = [value for value in values if value is not None]
     if any(value != given[0] for value in given):
         raise refusal(source, f"{name} must be the same for all hosts", f"found {shown(name, given)}")
-    return typed(source, name, given[0], CLUSTER_VARIABLES[name]) if given else None
+    kind = {**CLUSTER_VARIABLES, **PLAYBOOK_VARIABLES}[name]
+    return typed(source, name, given[0], kind) if given else None
 
 
 def _host(source: str, name: str, variables: Mapping[str, Any], login: Login) -> Host:

@@ -12,9 +12,19 @@ from provisioning.cluster import Cluster
 from provisioning.convergence import Convergence
 from provisioning.errors import GauntletError
 from provisioning.inventory import Host, Inventory, Node
+from provisioning.making_way import make_way
 from provisioning.password_change import accepted, adopt_password
 from provisioning.redis_conf import render_redis_conf
-from provisioning.rolling import contradicting_themselves, require_no_downgrade, rolling_order, step_down
+from provisioning.rolling import (
+    contradicting_themselves,
+    require_no_downgrade,
+    require_same_server,
+    rolling_order,
+    step_down,
+)
+
+PATIENCE_SECONDS = 600.0
+"""For a node that loads or copies gigabytes; one that has little is there as soon as it is."""
 
 PLACE = "the variables of Ansible's inventory"
 
@@ -27,7 +37,7 @@ def act(what: str, arguments: Mapping[str, Any], variables: Mapping[str, Mapping
     """Do one thing for the playbook and return what its task returns: a mapping with ``changed``.
 
     ``variables`` are those of each host of the cluster, as Ansible resolved them. ``pretend``: Ansible's
-    check mode. Raises GauntletError.
+    check mode. Raises GauntletError, Refused.
     """
     if what not in DEEDS:
         raise PlaybookError(f"there is no {what!r}", expected=", ".join(DEEDS))
@@ -63,6 +73,14 @@ def _layout(wish: Wish) -> Mapping[str, Any]:
             observed=f"none for {', '.join(open_nodes)}",
             advice="ansible-vault encrypt_string --name redis_password, or export REDIS_GAUNTLET_PASSWORD",
         )
+    for node in wish.inventory.nodes:
+        if node.user not in ("", "default") or node.tls is not None:
+            raise PlaybookError(
+                f"{node.full_name} is to be entered as {node.user or 'default'}{' over TLS' * (node.tls is not None)}",
+                expected="the default user with a password: the playbook makes neither ACL users nor certificates",
+                observed="redis_user or redis_tls... in the inventory, or REDIS_GAUNTLET_USER or _TLS... here",
+                advice="leave them out for the playbook",
+            )
     return _nodes(wish)
 
 
@@ -102,16 +120,30 @@ def _password(wish: Wish) -> Mapping[str, Any]:
 
 
 def _converge(wish: Wish) -> Mapping[str, Any]:
-    done = Convergence(wish.reached, wish.pretend, wish.leaving).run()
+    done = Convergence(wish.reached, wish.pretend, wish.leaving, PATIENCE_SECONDS).run()
     return {"changed": bool(done), "done": done}
 
 
 def _order(wish: Wish) -> Mapping[str, Any]:
     cluster = Cluster(wish.reached)
-    version = str(wish.arguments.get("version", ""))
-    if version:
-        require_no_downgrade(cluster, version)
     return {"nodes": _in_order(cluster, wish.arguments["nodes"])}
+
+
+def _version(wish: Wish) -> Mapping[str, Any]:
+    """Refuse a server that is older than what runs, or than what a host's containers were made with."""
+    made = (str(line).split(" ") for line in wish.arguments["containers"])
+    versions = {words[0]: words[2] for words in made if len(words) == 3 and words[2]}
+    containers = {node.container or node.name for node in wish.inventory.nodes}
+    made_with = {name: version for name, version in versions.items() if name in containers}
+    cluster = Cluster(wish.reached)
+    require_same_server(cluster, str(wish.arguments["server"]))
+    require_no_downgrade(cluster, str(wish.arguments["version"]), made_with)
+    return {}
+
+
+def _make_way(wish: Wish) -> Mapping[str, Any]:
+    done = make_way(Cluster(wish.reached, read_only=False), list(wish.arguments["nodes"]), pretend=wish.pretend)
+    return {"changed": bool(done), "done": done}
 
 
 def _in_order(cluster: Cluster, names: Collection[str]) -> list[dict[str, Any]]:
@@ -141,6 +173,8 @@ DEEDS: Mapping[str, Callable[[Wish], Mapping[str, Any]]] = {
     "configuration": _configuration,
     "password": _password,
     "converge": _converge,
+    "version": _version,
+    "make_way": _make_way,
     "order": _order,
     "step_down": _step_down,
     "misleading": _misleading,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from types import MappingProxyType
 
 from provisioning.cluster import Cluster
 from provisioning.errors import GauntletError, WaitTimeout
@@ -39,6 +40,8 @@ def step_down(cluster: Cluster, node: Node) -> str:
     """
     view = cluster.views([node])[node.full_name]
     own = view.myself if view is not None else None
+    if own is None:
+        _require_dead(cluster, node)
     if view is None or own is None or not own.slots:
         return ""
     successors = [each for entry in view.replicas_of(own.node_id) if (each := _node(cluster.inventory, entry))]
@@ -53,6 +56,19 @@ def step_down(cluster: Cluster, node: Node) -> str:
     cluster.wait_replica(successor, node, cluster.rejoin_budget)
     cluster.manual_failover(successor, own.slots[0].first)
     return successor.full_name
+
+
+def _require_dead(cluster: Cluster, node: Node) -> None:
+    """Raise RollingError for a node that does not answer us, while others hold it to be the living owner of slots."""
+    views = (view for view in cluster.views().values() if view is not None)
+    seen = [entry for view in views if (entry := view.by_address.get(node.address)) is not None]
+    if any(entry.slots and entry.is_live for entry in seen):
+        raise RollingError(
+            f"{node.full_name} does not answer, and others hold it to be a master that lives",
+            expected="an answer, or that a majority has given it up and a replica has taken over",
+            observed=seen[0].line.strip(),
+            advice="see what keeps it busy (docker logs); then run this again",
+        )
 
 
 def _node(inventory: Inventory, entry: NodeEntry) -> Node | None:
@@ -79,15 +95,36 @@ def contradicting_themselves(cluster: Cluster) -> list[str]:
         return [node.name for node in evidence.nodes if node.view is not None and contradictions_of(node)]
 
 
-def require_no_downgrade(cluster: Cluster, version: str) -> None:
-    """Raise RollingError where a node runs a newer server than ``version``: an older one cannot load its data."""
-    newer = {name: running for name, running in running_versions(cluster).items() if _key(running) > _key(version)}
+def require_no_downgrade(cluster: Cluster, version: str, made_with: Mapping[str, str] = MappingProxyType({})) -> None:
+    """Raise RollingError where a node runs a newer server than ``version``: an older one cannot load its data.
+
+    ``made_with``: versions by container, of nodes that may be down.
+    """
+    known = {**made_with, **running_versions(cluster)}
+    newer = {name: running for name, running in known.items() if _key(running) > _key(version)}
     if newer:
         raise RollingError(
             f"the image has server {version}, older than what runs: a downgrade is refused",
             expected=f"server {max(newer.values(), key=_key)} or later in redis_image",
-            observed=", ".join(f"{name} runs {running}" for name, running in newer.items()),
+            observed=", ".join(f"{name} has {running}" for name, running in newer.items()),
             advice="name a newer image; to go back, restore a backup into a new cluster of the older version",
+        )
+
+
+def require_same_server(cluster: Cluster, command: str) -> None:
+    """Raise RollingError where a node runs Redis and Valkey is wanted, or the other way round.
+
+    Their versions are counted apart, and none says what the other can load.
+    """
+    evidence = collect(cluster.inventory, questions={"info": ("INFO", "server")}, redirects=False)
+    wanted = "valkey" in command
+    others = [seen.name for seen in evidence.nodes if seen.info and ("valkey_version" in seen.info) != wanted]
+    if others:
+        raise RollingError(
+            f"{command} is another project's server than what runs",
+            expected="the same server as before in redis_image and redis_server_command",
+            observed=f"{', '.join(others)} run {'Redis' if wanted else 'Valkey'}",
+            advice="make a new cluster of the other server, and copy the data",
         )
 
 

@@ -7,6 +7,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
+from secrets import token_hex
 
 from provisioning.cluster import Cluster
 from provisioning.errors import NodeUnreachable
@@ -19,42 +21,52 @@ from provisioning.waiting import ticks
 PACE_SECONDS = 0.02
 """Between two writes to one shard."""
 
+LEAST_WRITES = 20
+"""A fraction of what a second has of them: the tests say for themselves how long they wrote."""
+
 ANSWER_SECONDS = 1.0
 """After that an answer is not waited for, and the write may or may not have happened."""
 
 
 @dataclass
 class Ledger:
-    """What one shard acknowledged of one counter. Each write is INCR, so that its answer tells what came before.
-
-    ``lost`` counts answers that are no higher than one that was acknowledged earlier: the shard has gone back.
-    A write without an answer may have happened; it makes the next answer higher, never lower.
-    """
+    """What one shard acknowledged of numbers that are appended to one list; none is sent twice."""
 
     slot: int
-    acknowledged: int = 0
-    lost: int = 0
-    writes: int = 0
+    run: str = field(default_factory=partial(token_hex, 4))
+    acknowledged: list[int] = field(default_factory=list)
     longest_gap: float = 0.0
-    """Seconds without an acknowledged write."""
+    """Seconds without an acknowledged write, from the beginning to the end."""
+    problem: BaseException | None = None
+    """What ended the writer before its time."""
     _last: float = field(default_factory=time.monotonic)
 
     @property
     def key(self) -> str:
-        return key_in_slot(self.slot, "ledger:")
+        return key_in_slot(self.slot, f"ledger:{self.run}:")
 
-    def note(self, value: int) -> None:
+    @property
+    def writes(self) -> int:
+        return len(self.acknowledged)
+
+    def note(self, number: int) -> None:
         """Record an acknowledged write."""
+        self.close()
+        self.acknowledged.append(number)
+
+    def close(self) -> None:
+        """Count the time since the last acknowledged write: a stall that lasts counts too."""
         now = time.monotonic()
         self.longest_gap = max(self.longest_gap, now - self._last)
-        self._last, self.writes = now, self.writes + 1
-        self.lost += value <= self.acknowledged
-        self.acknowledged = max(self.acknowledged, value)
+        self._last = now
 
 
 @contextmanager
 def writing_steadily(cluster: Cluster) -> Iterator[list[Ledger]]:
-    """Write to every shard while the block lasts, following redirections by hand."""
+    """Write to every shard while the block lasts, following redirections by hand.
+
+    Raises what ended a writer before its time.
+    """
     ledgers = [Ledger(shard.master.slots[0].first) for shard in cluster.inventory.shards]
     ended = threading.Event()
     threads = [threading.Thread(target=_write, args=(cluster, each, ended), daemon=True) for each in ledgers]
@@ -66,19 +78,33 @@ def writing_steadily(cluster: Cluster) -> Iterator[list[Ledger]]:
         ended.set()
         for thread in threads:
             thread.join(10 * ANSWER_SECONDS)
+    for ledger, thread in zip(ledgers, threads, strict=True):
+        assert not thread.is_alive(), f"the writer of {ledger.key} does not end"
+        if ledger.problem is not None:
+            raise ledger.problem
+        ledger.close()
 
 
 def _write(cluster: Cluster, ledger: Ledger, ended: threading.Event) -> None:
+    try:
+        _append(cluster, ledger, ended)
+    except BaseException as problem:
+        ledger.problem = problem
+
+
+def _append(cluster: Cluster, ledger: Ledger, ended: threading.Event) -> None:
     nodes = list(cluster.inventory.nodes)
     links: dict[str, Connection] = {}
     target = nodes[0]
     asked: Node | None = None  # who has the key already while its slot moves: asked this once
-    for _ in ticks(PACE_SECONDS, ended):
-        node, words = (asked, [("ASKING",), ("INCR", ledger.key)]) if asked else (target, [("INCR", ledger.key)])
+    for number, _ in enumerate(ticks(PACE_SECONDS, ended)):
+        write = ("RPUSH", ledger.key, number)
+        node, words = (asked, [("ASKING",), write]) if asked else (target, [write])
         asked = None
         link = links.setdefault(node.full_name, Connection.to(node, deadline=ANSWER_SECONDS))
         try:
-            ledger.note(int(link.calls(words)[-1]))
+            link.calls(words)
+            ledger.note(number)
         except Refused as refusal:
             redirect = parse_redirect(str(refusal))
             other = cluster.inventory.at(redirect.host, redirect.port) if redirect is not None else None
@@ -93,6 +119,7 @@ def _write(cluster: Cluster, ledger: Ledger, ended: threading.Event) -> None:
 
 
 def is_whole(cluster: Cluster, ledger: Ledger) -> bool:
-    """True where the shard's master has every acknowledged write now, and had at every one."""
-    value = int(cluster.call(cluster.owner(ledger.slot), "GET", ledger.key))
-    return not ledger.lost and value >= ledger.acknowledged
+    """True where the shard's master has every acknowledged write, and was written to well."""
+    assert ledger.writes > LEAST_WRITES, f"{ledger.writes} writes say little"
+    stored = cluster.call(cluster.owner(ledger.slot), "LRANGE", ledger.key, 0, -1)
+    return set(ledger.acknowledged) <= set(map(int, stored))

@@ -116,7 +116,11 @@ def test_containers(site: Site, entered: RemoteHost) -> None:
         assert shown["HostConfig"]["RestartPolicy"]["Name"] == "unless-stopped"
         mounts = {(each.get("Name", each["Source"]), each["Destination"], each["RW"]) for each in shown["Mounts"]}
         assert mounts == {(f"{node.name}-data", "/data", True), ("/opt/redis", "/opt/redis", False)}
-    assert host.file("/etc/docker/daemon.json").contains("max-size")
+        assert shown["HostConfig"]["LogConfig"] == {
+            "Type": "json-file",
+            "Config": {"max-size": "10m", "max-file": "3"},
+        }
+    assert host.check_output("docker info --format '{{.LiveRestoreEnabled}}'") == "true"
 
 
 def test_nothing_listens_to_the_world(entered: RemoteHost) -> None:

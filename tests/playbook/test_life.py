@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import pytest
 
 from fixtures.rules.judge import judge
 from fixtures.rules.settled import settled
+from provisioning.cluster import Cluster
 from provisioning.evidence.hosts_look import look_everywhere
 from provisioning.hosts.remote import RemoteHost
 from provisioning.inventory import Node
@@ -41,6 +40,22 @@ def found(site: Site) -> set[str]:
     return {each.rule for each in seen.findings}
 
 
+def runs(site: Site) -> dict[str, str]:
+    """Return the run id of every server: another one after each start."""
+    site.cluster.wait_for(
+        lambda: all(site.cluster.state(node) == "ok" for node in site.inventory.nodes),
+        "all nodes",
+        site.cluster.rejoin_budget,
+    )
+    return {node.full_name: site.cluster.info(node)["run_id"] for node in site.inventory.nodes}
+
+
+def configurations(site: Site) -> dict[str, str]:
+    """Return the checksum of every configuration file."""
+    found = ((node, site.hosts.hosts[node.host].sure("sha256sum", node.config_file)) for node in site.inventory.nodes)
+    return {node.full_name: said for node, said in found}
+
+
 def test_host_mode_is_accepted_too(site: Site) -> None:
     """Nodes in their hosts' network announce the LAN's addresses, and hosts are as rules want them."""
     assert found(site) == set()
@@ -56,7 +71,7 @@ def test_a_configuration_change_is_rolled_without_losing_a_write(site: Site) -> 
     pretended = site.play("--check", redis_settings={"maxmemory-policy": "noeviction", "slowlog-max-len": "256"})
     assert pretended.code == 0, pretended.output
     assert {node.full_name: cluster.info(node)["run_id"] for node in cluster.inventory.nodes} == started
-    masters = {name for name, role in cluster.roles().items() if role.startswith("master")}
+    masters = {node.full_name for node in cluster.masters()}
     with writing_steadily(cluster) as ledgers:
         changed = site.play()
     assert changed.code == 0, changed.output
@@ -75,22 +90,29 @@ def test_a_configuration_change_is_rolled_without_losing_a_write(site: Site) -> 
 def test_the_server_is_upgraded_the_same_way_and_never_downgraded(site: Site) -> None:
     """From 7.0 to 8.0, replicas first, no write lost; the way back is refused before anything is touched."""
     before = {node.full_name: site.cluster.info(node)["redis_version"] for node in site.inventory.nodes}
+    masters = {node.full_name for node in site.cluster.masters()}
     with writing_steadily(site.cluster) as ledgers:
         upgraded = site.play(redis_image=NEW)
     assert upgraded.code == 0, upgraded.output
     after = {node.full_name: site.cluster.info(node)["redis_version"] for node in site.inventory.nodes}
+    assert not masters & set(upgraded.rolled[:3])
     assert {each[:2] for each in before.values()} == {"7."}
     assert {each[:2] for each in after.values()} == {"8."}
     for ledger in ledgers:
         assert ledger.writes > 100
         assert is_whole(site.cluster, ledger)
         assert ledger.longest_gap < MANUAL_FAILOVER_SECONDS
-    started = {node.full_name: site.cluster.info(node)["run_id"] for node in site.inventory.nodes}
+    started = runs(site)
+    down = site.inventory.replicas[0]
+    files = configurations(site)
+    site.docker(down.host, "stop", down.name)
     refused = site.play(redis_image=OLD)
+    site.docker(down.host, "start", down.name)
     site.variables["redis_image"] = NEW
     assert refused.code != 0
     assert "a downgrade is refused" in refused.output
-    assert {node.full_name: site.cluster.info(node)["run_id"] for node in site.inventory.nodes} == started
+    assert configurations(site) == files
+    assert {name for name, run in runs(site).items() if run != started[name]} == {down.full_name}
     assert (again := site.play()).changed == 0, again.output
 
 
@@ -98,42 +120,45 @@ def test_a_rebooted_host_comes_back_by_itself(site: Site) -> None:
     """Engine and containers start, the cluster heals, every address stays."""
     cluster = site.cluster
     addresses = {entry.address for entry in cluster.view(cluster.inventory.nodes[0]).entries}
+    before = runs(site)
     site.hosts.reboot("redis-host-2")
     site.cluster.wait_ready(cluster.rejoin_budget + 4 * cluster.inventory.node_timeout)
     assert {entry.address for entry in site.cluster.view(cluster.inventory.nodes[0]).entries} == addresses
+    rebooted = {node.full_name for node in site.inventory.host("redis-host-2").nodes}
+    assert {name for name, run in runs(site).items() if run != before[name]} == rebooted
     assert found(site) <= {"role-differs", "masters-concentrated-on-one-host", "host-loss-not-survivable"}
     site.cluster.restore_layout()
     assert found(site) == set()
 
 
 def test_a_host_made_anew_is_brought_back_without_losing_data(site: Site) -> None:
-    """Its nodes come back blank, and as replicas; every key is there; a further run changes nothing."""
+    """Its nodes come back blank, and as replicas; no write is lost in between; a further run changes nothing.
+
+    It is made anew at once: the playbook waits for the failover before it starts a master without its data.
+    """
     cluster = site.cluster
-    with writing_steadily(cluster) as ledgers:
-        cluster.wait_for(lambda: all(each.writes > 20 for each in ledgers), "some writes to each shard", 30)
     lost = [node for node in cluster.inventory.nodes if node.host == "redis-host-1"]
-    others = [node for node in cluster.inventory.nodes if node not in lost]
-    site.hosts.hosts["redis-host-1"].signal("KILL")
-    cluster.wait_for(
-        lambda: all(cluster.state(node) == "ok" for node in others) and _led_elsewhere(site, others),
-        "the others go on without the host",
-        6 * cluster.inventory.node_timeout,
-    )
-    site.hosts.reinstall("redis-host-1")
-    back = site.play()
+    first = {shard.master.slots[0].first for shard in cluster.inventory.shards if shard.master in lost}
+    with writing_steadily(cluster) as before:
+        cluster.wait_for(lambda: all(each.writes > 20 for each in before), "writes", cluster.rejoin_budget)
+        cluster.wait_for(lambda: cluster.caught_up(_replica(cluster), lost[0]), "a copy", cluster.rejoin_budget)
+    with writing_steadily(cluster) as ledgers:
+        site.hosts.hosts["redis-host-1"].signal("KILL")
+        site.hosts.reinstall("redis-host-1")
+        back = site.play()
     assert back.code == 0, back.output
+    assert all(is_whole(site.cluster, each) for each in before)
     roles = site.cluster.roles()
     assert all(roles[node.full_name].startswith("replica of") for node in lost), roles
     for ledger in ledgers:
-        assert is_whole(site.cluster, ledger)
+        # What the dead master acknowledged and had not sent yet is lost with it, as documented: not more than that.
+        assert ledger.slot in first or is_whole(site.cluster, ledger)
     assert (again := site.play()).changed == 0, again.output
     assert found(site) == {"role-differs", "masters-concentrated-on-one-host", "host-loss-not-survivable"}
     site.cluster.restore_layout()
     assert found(site) == set()
 
 
-def _led_elsewhere(site: Site, others: Sequence[Node]) -> bool:
-    """True where every slot is owned by one of these nodes."""
-    view = site.cluster.view(others[0])
-    living = {(node.announced, node.port) for node in others}
-    return all((entry.ip, entry.port) in living for entry in view.masters)
+def _replica(cluster: Cluster) -> Node:
+    """Return the replica of host 1's master."""
+    return next(node for node in cluster.inventory.replicas if node.replica_of == "redis-host-1/redis_master")

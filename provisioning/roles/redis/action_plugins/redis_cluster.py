@@ -30,6 +30,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         try:
             from provisioning.errors import GauntletError
             from provisioning.for_ansible import act
+            from provisioning.resp import Refused
         except ImportError as problem:
             return {
                 "failed": True,
@@ -46,6 +47,8 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             return result
         except GauntletError as problem:
             return {"failed": True, "msg": str(problem)}
+        except Refused as refusal:
+            return {"failed": True, "msg": f"a node refused what it was asked: {refusal}"}
 
 
 def _of_host(variables: Any) -> dict[str, Any]:
