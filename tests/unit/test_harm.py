@@ -6,10 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from fixtures.rules.harm import objection_to_harm
+from fixtures.rules.harm import node_timeout_ms, objection_to_harm
+from provisioning.errors import FaultError
 from provisioning.evidence import Evidence, NodeEvidence
 from provisioning.slots import SlotRange
-from tests.unit.listing import M1, M2, M3, R1, R2, R3, Entries, change, node_changed, node_id, seen_by_all
+from tests.unit.listing import M1, M2, M3, NAMES, R1, R2, R3, Entries, change, node_changed, node_id, seen_by_all
 
 pytestmark = pytest.mark.unit
 
@@ -146,3 +147,16 @@ def test_what_would_come_back_empty_is_not_taken_down() -> None:
     evidence = node_changed(seen_by_all(), M2, config={"appendonly": "no", "save": ""})
     assert observed(evidence, "redis-host-2") == f"{M2}: keeps nothing on disk"
     assert observed(evidence, "redis-host-1") == ""
+
+
+def test_budgets_derive_from_the_node_timeout_that_the_cluster_has() -> None:
+    """The nodes' own, of whoever answers; where they differ there is none."""
+    evidence = seen_by_all()
+    for name in NAMES:
+        evidence = node_changed(evidence, name, config={"cluster-node-timeout": "700"})
+    assert node_timeout_ms(silent(evidence, M1)) == 700
+    differing = node_changed(evidence, R3, config={"cluster-node-timeout": "5000"})
+    with pytest.raises(FaultError, match=f"{R3}: 5000"):
+        node_timeout_ms(differing)
+    with pytest.raises(FaultError, match="no node let itself be asked"):
+        node_timeout_ms(replace(evidence, nodes=()))
