@@ -80,6 +80,7 @@ def inventory_of(source: str, variables: Mapping[str, Mapping[str, Any]]) -> Inv
         "cluster-node-timeout": wide["redis_node_timeout"] is not None,
         "appendonly": appendonly is not None,
         "slots": any(node.slots for host in found_hosts for node in host.nodes),
+        "name": bool(wide["redis_cluster_name"]),
     }
     return Inventory(
         name=wide["redis_cluster_name"] or Path(source).stem,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any, TypeVar
@@ -172,6 +172,12 @@ class Cluster:
         """Return the cluster's current epoch as the node knows it; every election adds one."""
         return int(self.cluster_info(node)["cluster_current_epoch"])
 
+    def _current_epochs(self) -> Iterator[int]:
+        """Yield the current epoch of every node that answers."""
+        for node in self.inventory.nodes:
+            with suppress(NodeUnreachable):
+                yield self.current_epoch(node)
+
     def is_pristine(self) -> bool:
         """True in the wanted layout with no election since the cluster was formed (epochs 1 to the number of nodes)."""
         nodes = self.inventory.nodes
@@ -240,14 +246,14 @@ class Cluster:
         """Wait until nobody has been elected for 4 node timeouts.
 
         The replica of a shard that loses its master sooner after its last election may take that for the next
-        one (redis issues 8752, 8753; valkey issue 782). Raises WaitTimeout.
+        one (redis issues 8752, 8753; valkey issue 782). Only nodes that answer count. Raises WaitTimeout.
         """
         quiet = 4 * self.inventory.node_timeout
         epoch, since = -1, time.monotonic()
 
         def is_quiet() -> bool:
             nonlocal epoch, since
-            now = max(map(self.current_epoch, self.inventory.nodes))
+            now = max(self._current_epochs(), default=epoch)
             if now != epoch:
                 epoch, since = now, time.monotonic()
             return time.monotonic() - since >= quiet

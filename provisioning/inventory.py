@@ -120,7 +120,7 @@ class WantedShard:
         return (self.master, *self.replicas)
 
 
-GIVEN = frozenset({"cluster-node-timeout", "appendonly", "slots"})
+GIVEN = frozenset({"cluster-node-timeout", "appendonly", "slots", "name"})
 """What an inventory may leave to us: what it leaves out is built so, and wanted of no cluster that exists."""
 
 

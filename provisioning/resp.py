@@ -30,7 +30,7 @@ TURNED_AWAY = ("DENIED ", "ERR max number of clients")
 
 SUBCOMMANDS = {
     "ACL": {"LIST", "WHOAMI"},
-    "CLIENT": {"ID"},
+    "CLIENT": {"ID", "INFO"},
     "CLUSTER": {
         *("INFO", "LINKS", "MYID", "MYSHARDID", "NODES", "SHARDS", "SLOTS"),
         *("COUNTKEYSINSLOT", "GETKEYSINSLOT", "KEYSLOT"),

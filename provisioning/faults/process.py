@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-from provisioning.faults.site import Server, Site
+from provisioning.faults.site import Site
 from provisioning.hosts.simulated import Container
 from provisioning.inventory import Node
 from provisioning.resp import Connection, Refused
 from provisioning.simulation import Simulation
+
+if TYPE_CHECKING:
+    from provisioning.real_site import RealSite
 
 SIGKILL_EXIT = 137
 """Exit code of a container whose main process was killed: 128 + 9."""
@@ -22,17 +25,17 @@ class _NodeSignalled:
     node: Node
     sent: ClassVar[str]
 
-    def begin(self, site: Site) -> None:
-        self._server(site).signal(self.sent)
+    def begin(self, simulation: Simulation) -> None:
+        self._server(simulation).signal(self.sent)
 
-    def end(self, site: Site) -> None:
-        self._server(site).start()
+    def end(self, simulation: Simulation) -> None:
+        self._server(simulation).start()
 
-    def healed(self, site: Site) -> str:
+    def healed(self, simulation: Simulation) -> str:
         return _answers(self.node)
 
-    def _server(self, site: Site) -> Server:
-        return site.nodes[self.node.full_name]
+    def _server(self, simulation: Simulation) -> Container:
+        return simulation.nodes[self.node.full_name]
 
     def __str__(self) -> str:
         return f"SIG{self.sent} to {self.node.full_name}"
@@ -44,8 +47,8 @@ class KillNode(_NodeSignalled):
 
     sent = "KILL"
 
-    def effect(self, site: Site) -> str:
-        return _killed(site, self.node)
+    def effect(self, simulation: Simulation) -> str:
+        return _killed(simulation, self.node)
 
 
 @dataclass(frozen=True)
@@ -54,8 +57,8 @@ class TerminateNode(_NodeSignalled):
 
     sent = "TERM"
 
-    def effect(self, site: Site) -> str:
-        state = self._server(site).state
+    def effect(self, simulation: Simulation) -> str:
+        state = self._server(simulation).state
         return "" if state["Running"] else f"{self.node.full_name} exited with {state['ExitCode']}"
 
 
@@ -69,32 +72,33 @@ class PauseNode(_NodeSignalled):
         stopped = _process_state(simulation, self.node).startswith("T")
         return f"the process of {self.node.full_name} is in state T (stopped)" if stopped else ""
 
-    def end(self, site: Site) -> None:
-        self._server(site).signal("CONT")
+    def end(self, simulation: Simulation) -> None:
+        self._server(simulation).signal("CONT")
 
 
 @dataclass(frozen=True)
 class KillServers:
-    """SIGKILL to every redis-server of a host, one right after the other; the host stays. Ends with their start."""
+    """SIGKILL to every redis-server of a real host at once; the host stays. Ends with their start.
+
+    The site has to permit it right before: see RealSite.permit.
+    """
 
     host: str
 
-    def begin(self, site: Site) -> None:
-        for node in self._nodes(site):
-            site.nodes[node.full_name].signal("KILL")
+    def begin(self, site: RealSite) -> None:
+        site.kill(self.host)
 
-    def effect(self, site: Site) -> str:
+    def effect(self, site: RealSite) -> str:
         proofs = [_killed(site, node) for node in self._nodes(site)]
         return "; ".join(proofs) if all(proofs) else ""
 
-    def end(self, site: Site) -> None:
-        for node in self._nodes(site):
-            site.nodes[node.full_name].start()
+    def end(self, site: RealSite) -> None:
+        site.start(self.host)
 
-    def healed(self, site: Site) -> str:
+    def healed(self, site: RealSite) -> str:
         return "; ".join(map(_answers, self._nodes(site)))
 
-    def _nodes(self, site: Site) -> tuple[Node, ...]:
+    def _nodes(self, site: RealSite) -> tuple[Node, ...]:
         return site.inventory.host(self.host).nodes
 
     def __str__(self) -> str:

@@ -1,4 +1,4 @@
-"""Where a fault happens: the servers of an inventory, each of which can be signalled and started."""
+"""Where a fault happens: the servers of an inventory, each of which can be looked at."""
 
 from __future__ import annotations
 
@@ -17,10 +17,6 @@ class Server(Protocol):
     @property
     def state(self) -> Mapping[str, Any]:
         """The engine's State: Running, ExitCode, FinishedAt, ..."""
-
-    def start(self) -> None: ...
-
-    def signal(self, name: str) -> None: ...
 
     def log(self, since: float = 0) -> str: ...
 

@@ -8,11 +8,19 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from fixtures.history.failover import failover_bound
+from fixtures.rules.harm import objection_to_harm
 from provisioning.cluster import Cluster
+from provisioning.errors import FaultError
+from provisioning.faults.injection import EFFECT_SECONDS
+from provisioning.hosts.harm_claim import MARK
+from provisioning.hosts.remote_servers import UNIT
+from provisioning.real_site import LONGEST_HARM, RealSite
 from tests.launched import LAUNCHER, ROOT, Launched, launched
 from tests.playbook.conftest import Building, Site
 
@@ -41,7 +49,21 @@ def broken(site: Site, folder: Path, host: str, name: str = NAME, *, state: Path
 
 
 def harming(site: Site, host: str, name: str = NAME) -> tuple[str, ...]:
-    return ("--inventory", str(site.file), "--allow-faults", name, "-k", f"{CLAIM} and {host}")
+    """Return the options of a run that finds the node timeout out by itself."""
+    said = {key: value for key, value in site.variables.items() if key != "redis_node_timeout"}
+    file = site.hosts.write_inventory("bare.yaml", of_hosts=site.of_hosts, **said)
+    return ("--inventory", str(file), "--allow-faults", name, "-k", f"{CLAIM} and {host}")
+
+
+@pytest.fixture
+def real(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RealSite:
+    """The hosts as a run has them, in a state directory of its own."""
+    monkeypatch.setenv("REDIS_GAUNTLET_STATE", str(tmp_path / "own-state"))
+    return RealSite(site.inventory, lambda host: objection_to_harm(site.cluster.look(), host))
+
+
+def said_by(run: Launched) -> str:
+    return " ".join(run.said.split())
 
 
 def runs(cluster: Cluster) -> dict[str, str]:
@@ -73,8 +95,16 @@ def test_the_loss_of_a_host_is_survived_as_predicted(site: Site, tmp_path: Path)
     assert site.cluster.roles() == roles
     (failover,) = run.document["failovers"]
     assert (failover["victim"], failover["attempt"]) == (f"{VICTIM}/redis_master", 1)
+    assert failover["bound_s"] == failover_bound(site.inventory.node_timeout), "by the node timeout that the nodes have"
+    assert not left_on(site, VICTIM)
     (row,) = [each for each in run.document["survival"] if each["host"] == VICTIM]
     assert (row["survives"], row["tried"]) == (True, "survived")
+
+
+def left_on(site: Site, host: str) -> str:
+    """Return what a run has left on the host: its claim, and the timer that starts the servers."""
+    look = f"ls {MARK} 2>/dev/null; systemctl list-units --all --plain --no-legend '{UNIT}*'"
+    return site.hosts.hosts[host].sure("sh", "-c", look).strip()
 
 
 def test_a_fatal_loss_is_refused(site: Site, tmp_path: Path) -> None:
@@ -82,49 +112,165 @@ def test_a_fatal_loss_is_refused(site: Site, tmp_path: Path) -> None:
     cluster = site.cluster
     guest = next(node for node in site.inventory.host(OTHER).nodes if node.role == "replica")
     cluster.wait_quiet()
-    cluster.manual_failover(guest)
-    before = runs(cluster)
-    run = broken(site, tmp_path, OTHER)
-    said = " ".join(run.said.split())
-    assert (run.code, run.document["verdict"]) == (1, "unknown"), run.said
-    assert f"nothing on {OTHER} may be taken down" in said
-    assert "1 of 3 masters are left and 2 are needed to elect" in said
-    assert runs(cluster) == before
-    cluster.restore_layout()
+    try:
+        cluster.manual_failover(guest)
+        before = runs(cluster)
+        run = broken(site, tmp_path, OTHER)
+        assert (run.code, run.document["verdict"]) == (1, "unknown"), run.said
+        assert f"nothing on {OTHER} may be taken down" in said_by(run)
+        assert "1 of 3 masters are left and 2 are needed to elect" in said_by(run)
+        assert runs(cluster) == before
+    finally:
+        cluster.restore_layout()
 
 
 def test_a_second_host_is_not_harmed_while_one_is_ill(site: Site, tmp_path: Path) -> None:
-    """A dead replica elsewhere is enough."""
+    """A dead replica elsewhere is enough, and the run says so; a wait for quiet does without that node."""
     cluster = site.cluster
     dead = next(node for node in site.inventory.host("redis-host-1").nodes if node.role == "replica")
-    site.docker(dead.host, "stop", dead.name)
     others = [node for node in site.inventory.nodes if node != dead]
-    before = {node.full_name: cluster.info(node)["run_id"] for node in others}
-    run = broken(site, tmp_path, OTHER)
-    site.docker(dead.host, "start", dead.name)
-    assert (run.code, run.document["verdict"]) == (1, "unknown"), run.said
-    assert {node.full_name: cluster.info(node)["run_id"] for node in others} == before
-    cluster.wait_ready(cluster.rejoin_budget + cluster.inventory.node_timeout)
+    site.docker(dead.host, "stop", dead.name)
+    try:
+        before = {node.full_name: cluster.info(node)["run_id"] for node in others}
+        run = broken(site, tmp_path, OTHER)
+        assert (run.code, run.document["verdict"]) == (1, "unknown"), run.said
+        assert f"nothing on {OTHER} may be taken down" in said_by(run)
+        assert f"{dead.full_name} does not answer" in said_by(run)
+        assert {node.full_name: cluster.info(node)["run_id"] for node in others} == before
+        cluster.wait_quiet()
+    finally:
+        site.docker(dead.host, "start", dead.name)
+        cluster.wait_ready(cluster.rejoin_budget + cluster.inventory.node_timeout)
+
+
+def test_a_container_that_is_not_the_nodes_is_not_harmed(site: Site, real: RealSite) -> None:
+    """Its name alone does not count: the two on one host have each other's."""
+    master, replica = site.inventory.host(VICTIM).nodes
+    real.nodes[master.full_name].make_sure_of(master)
+    with pytest.raises(FaultError, match="is not shown to be"):
+        real.nodes[replica.full_name].make_sure_of(master)
+    mixed = site.inventory.with_nodes(
+        {
+            master.full_name: replace(master, container=replica.name),
+            replica.full_name: replace(replica, container=master.name),
+        }
+    )
+    with pytest.raises(FaultError, match=f"nothing on {VICTIM} may be taken down"):
+        RealSite(mixed, lambda host: None).permit(VICTIM)
+
+
+def test_nothing_is_killed_without_permission_for_that_host(site: Site, real: RealSite) -> None:
+    """Permission for one host is none for another, and each is good for one kill."""
+    before = runs(site.cluster)
+    with pytest.raises(FaultError, match="without permission"):
+        real.kill(VICTIM)
+    real.permit(OTHER)
+    with pytest.raises(FaultError, match="without permission"):
+        real.kill(VICTIM)
+    with pytest.raises(FaultError, match="without permission"):
+        real.kill(OTHER)
+    assert runs(site.cluster) == before
+
+
+def test_one_run_at_a_time_has_the_hosts(site: Site, real: RealSite, tmp_path: Path) -> None:
+    """Of this machine, and of others: each is told at once who has them, and how a dead one's claim is removed."""
+    with real.claimed():
+        with pytest.raises(FaultError, match="another run on this machine has faults allowed"), real.claimed():
+            pass
+        second = broken(site, tmp_path / "second", VICTIM, state=tmp_path / "another-state")
+    assert second.code == 1, second.said
+    assert f"process {os.getpid()} since" in said_by(second), "who has them lives, and is not taken for dead"
+    assert not left_on(site, OTHER)
+
+    stranger = "ada@elsewhere process 1 since 2024-01-01T00:00:00+00:00"
+    host = site.hosts.hosts[OTHER]
+    host.sure("sh", "-c", f"echo '{stranger}' > {MARK}")
+    try:
+        with pytest.raises(FaultError) as refused, real.claimed():
+            pass
+        assert refused.value.observed == stranger
+        assert f"rm {MARK} on {OTHER}" in refused.value.advice
+        assert not left_on(site, VICTIM), "what was claimed before the refusal is free again"
+        assert left_on(site, OTHER).split() == [MARK]
+    finally:
+        host.sure("rm", MARK)
+
+
+def test_what_cannot_be_started_keeps_nothing_else_down(site: Site, real: RealSite) -> None:
+    """The other one is started, what is down is named with its command, and a later try mends it."""
+    cluster = site.cluster
+    master, replica = site.inventory.host(VICTIM).nodes
+    cluster.wait_quiet()
+    try:
+        real.permit(VICTIM)
+        real.kill(VICTIM)
+        site.docker(VICTIM, "rename", master.name, "away")
+        with pytest.raises(FaultError) as failed:
+            real.start(VICTIM)
+        assert failed.value.summary == f"{master.full_name} cannot be started and stays down"
+        assert failed.value.advice == f"on {VICTIM}: docker start {master.name}"
+        cluster.wait_for(
+            lambda: cluster.state(replica) != "unreachable", f"{replica.full_name} answers", cluster.rejoin_budget
+        )
+        assert UNIT in left_on(site, VICTIM), "the host goes on trying by itself"
+    finally:
+        site.docker(VICTIM, "rename", "away", master.name)
+        assert real.mend() == [master.full_name]
+        assert UNIT not in left_on(site, VICTIM)
+        assert real.mend() == []
+        cluster.wait_ready(cluster.rejoin_budget + cluster.inventory.node_timeout)
+        cluster.restore_layout()
 
 
 def test_what_a_killed_run_left_down_the_next_one_starts(site: Site, tmp_path: Path) -> None:
-    """A run that is killed while servers are down can start nothing; its successor does that first."""
+    """A run that is killed while servers are down can start nothing; its successor does that, with its claims."""
     cluster, state = site.cluster, tmp_path / "state"
+    try:
+        killed_while_down(site, tmp_path, state)
+        assert left_on(site, OTHER).split() == [MARK]
+        after = broken(site, tmp_path / "after", OTHER, state=state)
+        assert after.code == 0, after.said
+        assert "an earlier run had left these down" in said_by(after)
+        assert not left_on(site, VICTIM)
+        cluster.wait_ready(cluster.rejoin_budget)
+    finally:
+        site.docker(VICTIM, "start", *(node.name for node in site.inventory.host(VICTIM).nodes))
+        cluster.wait_ready(cluster.rejoin_budget + cluster.inventory.node_timeout)
+        cluster.restore_layout()
+
+
+def test_what_a_killed_run_left_down_starts_by_itself(site: Site, tmp_path: Path) -> None:
+    """Though nobody ever runs again: the host starts its servers after a while."""
+    cluster = site.cluster
     victims = site.inventory.host(VICTIM).nodes
-    with begun(site, tmp_path, state) as run:
+    killed_while_down(site, tmp_path, tmp_path / "state")
+    try:
+        cluster.wait_for(
+            lambda: all(cluster.state(node) != "unreachable" for node in victims),
+            f"the servers of {VICTIM} are up by themselves",
+            EFFECT_SECONDS + (LONGEST_HARM * len(victims) + 2) * cluster.inventory.node_timeout + cluster.rejoin_budget,
+        )
+    finally:
+        site.docker(VICTIM, "start", *(node.name for node in victims))
+        for host in site.hosts.hosts.values():
+            host.sure("rm", "-f", MARK)
+        cluster.wait_ready(cluster.rejoin_budget + cluster.inventory.node_timeout)
+        cluster.restore_layout()
+
+
+def killed_while_down(site: Site, folder: Path, state: Path) -> None:
+    """SIGKILL a run while the servers of the first victim are down."""
+    cluster = site.cluster
+    victims = site.inventory.host(VICTIM).nodes
+    with begun(site, folder, state) as run:
         cluster.wait_for(
             lambda: all(cluster.state(node) == "unreachable" for node in victims),
             f"the servers of {VICTIM} are dead",
-            cluster.rejoin_budget + 12 * cluster.inventory.node_timeout,
+            cluster.rejoin_budget + 20 * cluster.inventory.node_timeout,
         )
         run.send_signal(signal.SIGKILL)
         run.wait()
     assert all(cluster.state(node) == "unreachable" for node in victims)
-    after = broken(site, tmp_path / "after", OTHER, state=state)
-    assert after.code == 0, after.said
-    assert "an earlier run had left these down" in " ".join(after.said.split())
-    cluster.wait_ready(cluster.rejoin_budget)
-    cluster.restore_layout()
 
 
 @contextmanager

@@ -325,10 +325,10 @@ def test_what_is_left_out_is_not_taken_for_given(tmp_path: Path) -> None:
     variables = content["all"]["children"]["redis_cluster"]["vars"]
     del variables["redis_node_timeout"], variables["redis_appendonly"]
     bare = parsed(content)
-    assert (bare.given, bare.node_timeout_ms, bare.appendonly) == (frozenset(), 5000, True)
+    assert (bare.given, bare.node_timeout_ms, bare.appendonly) == (frozenset({"name"}), 5000, True)
     assert parsed(cluster_vars()).given == GIVEN - {"slots"}
     assert parse_inventory(nodes_of("0-5460", "5461-10922", "10923-16383"), "x.yaml").given == {"slots"}
-    assert with_node_timeout(bare, 700).given == {"cluster-node-timeout"}
+    assert with_node_timeout(bare, 700).given == {"name", "cluster-node-timeout"}
     file = tmp_path / "written.yaml"
     write_inventory(bare, file)
     assert alike(read_inventory(file)) == alike(bare)

@@ -51,6 +51,15 @@ def test_faults_on_anything_else_are_refused(options: dict[str, Any], says: str)
     assert "what to do:" in str(refused.value)
 
 
+def test_the_name_of_a_file_is_no_permission(tmp_path: Path) -> None:
+    """Every copy of an example has it; only a name in the inventory is the hosts' own."""
+    file = tmp_path / "hosts.yaml"
+    lines = DEFAULT_INVENTORY.read_text(encoding="utf-8").splitlines(keepends=True)
+    file.write_text("".join(line for line in lines if "redis_cluster_name" not in line), encoding="utf-8")
+    with pytest.raises(pytest.UsageError, match="set redis_cluster_name for all hosts"):
+        read_target(inventory=file, allow_faults="hosts")
+
+
 def test_a_simulation_needs_no_permission(simulated: Path) -> None:
     """What breaks something builds a simulation of its own."""
     with pytest.raises(pytest.UsageError, match="is simulated"):
