@@ -112,6 +112,10 @@ class Cluster:
         """Return the node's INFO as a flat mapping."""
         return parse_info(str(self.call(node, "INFO")))
 
+    def offset(self, replica: Node) -> int:
+        """Return how much of its master's writes a replica has read, -1 where it does not say."""
+        return int(self.info(replica).get("slave_repl_offset", -1))
+
     def cluster_info(self, node: Node) -> Mapping[str, str]:
         """Return the node's CLUSTER INFO as a flat mapping."""
         return parse_info(str(self.call(node, "CLUSTER", "INFO")))

@@ -61,7 +61,7 @@ def _heir(cluster: Cluster, lost: NodeEntry, newborn: Collection[str]) -> Node |
     views = {view.seen_by: view.myself for view in _views(cluster, newborn)}
     names = [name for name, own in views.items() if own is not None and own.master_id == lost.node_id]
     heirs = [cluster.inventory.node(name) for name in names]
-    return max(heirs, key=lambda each: int(cluster.info(each).get("slave_repl_offset", 0)), default=None)
+    return max(heirs, key=cluster.offset, default=None)
 
 
 def _living(cluster: Cluster, newborn: Collection[str]) -> list[Node]:

@@ -33,7 +33,7 @@ def replace_lost_masters(change: LiveChange) -> None:
                 observed=lost.line.strip(),
                 advice="restore a backup; or, if the data is given up: redis-cli --cluster fix",
             )
-        heir = max(heirs, key=lambda node: int(change.cluster.info(node).get("slave_repl_offset", 0)))
+        heir = max(heirs, key=change.cluster.offset)
         change.done.append(f"let {heir.full_name} take over from {lost.node_id}, which no node is any more")
         if not change.pretend:
             change.cluster.call(heir, "CLUSTER", "FAILOVER", "TAKEOVER")
