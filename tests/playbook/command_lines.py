@@ -9,8 +9,8 @@ from pathlib import Path
 
 from provisioning.waiting import ticks
 
-PACE_SECONDS = 0.02
-"""Between two looks at the list of processes."""
+PACE_SECONDS = 0.1
+"""Between two looks at the list of processes: seldom enough not to slow down what is watched."""
 
 
 @contextmanager
