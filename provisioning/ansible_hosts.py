@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,16 @@ PLAYBOOK_VARIABLES = {
     "redis_state": str,
 }
 """What only the playbook reads: see provisioning/roles/redis/defaults/main.yaml."""
+
+FORMS = {
+    "redis_engine_source": ("distribution|vendor", "distribution or vendor"),
+    "redis_log_size": (r"[1-9]\d*[kmg]", "a number with k, m or g"),
+    "redis_log_files": (r"[1-9]\d*", "positive"),
+    "redis_stop_seconds": (r"[1-9]\d*", "seconds and positive"),
+    "redis_open_files": (r"[1-9]\d*", "positive"),
+    "redis_server_command": (r"[\w./-]+", "the name or path of one command"),
+}
+"""Variable -> what its value must look like, as a pattern and in words."""
 
 HOST_VARIABLES = {
     "redis_address": str,
@@ -134,6 +145,9 @@ def _host(source: str, name: str, variables: Mapping[str, Any], login: Login) ->
         raise refusal(source, f"redis_network_mode must be {' or '.join(NETWORK_MODES)}", mode)
     if value.get("redis_state", "present") not in ("present", "absent"):
         raise refusal(source, f"redis_state of {name!r} must be present or absent", value["redis_state"])
+    for key, (pattern, meaning) in FORMS.items():
+        if key in value and not re.fullmatch(pattern, str(value[key])):
+            raise refusal(source, f"{name}: {key} must be {meaning}", str(value[key]))
     bound = EVERYWHERE if mode == "published" else address
     nodes = [read_node(source, name, address, outside, bound, entry, login) for entry in entries]
     if not nodes:

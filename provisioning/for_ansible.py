@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -10,11 +11,12 @@ from typing import Any
 from provisioning.ansible_hosts import inventory_of, is_absent
 from provisioning.cluster import Cluster
 from provisioning.convergence import Convergence
-from provisioning.errors import GauntletError
+from provisioning.errors import GauntletError, NodeUnreachable
 from provisioning.inventory import Host, Inventory, Node
 from provisioning.making_way import make_way
 from provisioning.password_change import accepted, adopt_password
 from provisioning.redis_conf import render_redis_conf
+from provisioning.resp import Connection, Refused
 from provisioning.rolling import (
     contradicting_themselves,
     require_no_downgrade,
@@ -27,6 +29,10 @@ PATIENCE_SECONDS = 600.0
 """For a node that loads or copies gigabytes; one that has little is there as soon as it is."""
 
 PLACE = "the variables of Ansible's inventory"
+
+
+PINNED = re.compile(r"\S+@sha256:[0-9a-f]{64}|\S+:(?!latest$)[\w.-]+")
+"""A reference with a digest, or with a tag that says a version."""
 
 
 class PlaybookError(GauntletError):
@@ -63,8 +69,27 @@ class Wish:
         return accepted(self.inventory) if self.pretend else self.inventory
 
 
+def _name(wish: Wish) -> Mapping[str, Any]:
+    """Make sure that the inventory gives the cluster a name. Raises PlaybookError."""
+    if "name" not in wish.inventory.given:
+        raise PlaybookError(
+            "the cluster has no name",
+            expected="redis_cluster_name for all hosts: teardown and faults ask for it",
+            advice="set it in the vars of the group redis_cluster",
+        )
+    return {}
+
+
 def _layout(wish: Wish) -> Mapping[str, Any]:
-    """Return the same as ``nodes``, of a cluster that may be made: all its nodes have a password."""
+    """Return the same as ``nodes``, of a cluster that may be made: it has a name, a password and a pinned image."""
+    _name(wish)
+    if wish.inventory.image and not PINNED.fullmatch(wish.inventory.image):
+        raise PlaybookError(
+            f"the image {wish.inventory.image} is another one at another time",
+            expected="redis_image with the tag of a version, or a digest",
+            observed=wish.inventory.image,
+            advice="for example redis:8.0.2",
+        )
     open_nodes = [node.full_name for node in wish.inventory.nodes if not node.password]
     if open_nodes:
         raise PlaybookError(
@@ -115,8 +140,27 @@ def _configuration(wish: Wish) -> Mapping[str, Any]:
 
 def _password(wish: Wish) -> Mapping[str, Any]:
     everyone = replace(wish.inventory, hosts=wish.inventory.hosts + wish.leaving)
+    silent = [node.full_name for node in everyone.nodes if not _answers(node)]
+    if wish.arguments.get("alone") and silent:
+        raise PlaybookError(
+            "the new password cannot be given to every node",
+            expected="an answer of every node, as clients are to be moved over next",
+            observed=f"none from {', '.join(silent)}",
+            advice="bring them back, or run the whole playbook",
+        )
     done = adopt_password(everyone, pretend=wish.pretend)
     return {"changed": bool(done), "done": done}
+
+
+def _answers(node: Node) -> bool:
+    """True for a node that says anything at all, a refusal too."""
+    try:
+        with Connection.to(node, read_only=True) as link:
+            return bool(link.call("PING"))
+    except Refused:
+        return True
+    except NodeUnreachable:
+        return False
 
 
 def _converge(wish: Wish) -> Mapping[str, Any]:
@@ -169,6 +213,7 @@ def _restore(wish: Wish) -> Mapping[str, Any]:
 
 DEEDS: Mapping[str, Callable[[Wish], Mapping[str, Any]]] = {
     "layout": _layout,
+    "name": _name,
     "nodes": _nodes,
     "configuration": _configuration,
     "password": _password,

@@ -64,6 +64,13 @@ def adopt_password(inventory: Inventory, *, pretend: bool = False) -> list[str]:
     Raises PasswordRefused before anything is changed.
     """
     done: list[str] = []
+    if open_nodes := [node.full_name for node in inventory.nodes if not node.password]:
+        raise PasswordRefused(
+            "an empty password would let everybody in",
+            expected="redis_password (from ansible-vault), or REDIS_GAUNTLET_PASSWORD in the environment",
+            observed=f"none for {', '.join(open_nodes)}",
+            advice="give the new password",
+        )
     reached = accepted(inventory)
     cluster = Cluster(reached, read_only=False)
     for node in inventory.nodes:
