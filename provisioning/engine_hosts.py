@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import socket
 import subprocess
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ import yaml
 
 from provisioning.debian_images import BARE, WITH_ENGINE
 from provisioning.docker_engine import Engine, Report
+from provisioning.engine_data import BOOT_SECONDS, COPY_SECONDS, copy_volume, prepare_volume
 from provisioning.errors import SimulationError
 from provisioning.hosts.engine import EngineHost
 from provisioning.hosts.simulated import File, SimulatedHost
@@ -25,17 +26,8 @@ from provisioning.networks import HostNetworks, build_networks
 from provisioning.ownership import CLUSTER_LABEL, Run, objects, remove
 from provisioning.waiting import wait_until
 
-BOOT_SECONDS = 90.0
-"""From the start of a host until sshd and its engine answer; 4 s on an idle machine."""
-
-COPY_SECONDS = 120
-"""For an image into an engine, or for an engine's data into another volume; a second or two on an idle machine."""
-
 DOCKERS_SUBNET = "172.17.0.0/16"
 """Of an engine's default bridge, where nothing else is said and nobody else has it."""
-
-PROBE = "mount -t tmpfs none /mnt && unshare --mount --net --pid --fork true && iptables --list >/dev/null"
-"""What an engine in a container needs to be allowed."""
 
 
 @dataclass
@@ -80,7 +72,7 @@ class EngineHosts:
             networks = build_networks(engine, name, labels, addresses, lan_only=True)
             made = cls(name, engine, wanted, folder, labels, networks, {}, images)
             made._make_key()
-            made._seed(seed_image, server_images)
+            prepare_volume(made._seed_volume, engine, labels, seed_image, server_images)
             with ThreadPoolExecutor(len(images)) as pool:
                 list(pool.map(made.install, images))
             made._write_known_hosts()
@@ -105,7 +97,7 @@ class EngineHosts:
         with suppress(docker.errors.NotFound):
             api.remove_volume(volume)
         api.create_volume(volume, labels=dict(self.labels))
-        self._copy(self._seed_volume, volume, self.images[name])
+        copy_volume(self._seed_volume, volume, self.engine, self.labels, self.images[name])
         lan = api.create_endpoint_config(ipv4_address=self.address(name))
         api.create_container(
             name=host.name,
@@ -210,87 +202,11 @@ class EngineHosts:
         lines = [f"{self.address(name)} {host.host_key}\n" for name, host in self.hosts.items()]
         (self.folder / "known_hosts").write_text("".join(lines), encoding="ascii")
 
-    def _seed(self, image: str, server_images: Sequence[str]) -> None:
-        """Let one engine take the server images into a volume, of which each host then gets a copy."""
-        api: Any = self.engine.client.api
-        api.create_volume(self._seed_volume, labels=dict(self.labels))
-        seed = EngineHost(self.engine, f"{self.name}-images")
-        options = seed.options(api, docker_volume=self._seed_volume)
-        api.create_container(name=seed.name, image=image, labels=dict(self.labels), **options)
-        seed.start()
-        try:
-            wait_until(
-                lambda: seed.run("docker", "version").code == 0, "an engine in a container", BOOT_SECONDS, poll=0.2
-            )
-            for each in server_images:
-                _load(each, seed.name)
-            seed.sure("systemctl", "stop", "docker", "containerd")
-        finally:
-            api.remove_container(seed.name, force=True)
-
-    def _copy(self, source: str, target: str, image: str) -> None:
-        api: Any = self.engine.client.api
-        binds = {source: {"bind": "/from", "mode": "ro"}, target: {"bind": "/to", "mode": "rw"}}
-        made = api.create_container(
-            image=image,
-            command=["cp", "-a", "/from/.", "/to/"],
-            labels=dict(self.labels),
-            host_config=api.create_host_config(binds=binds),
-        )
-        api.start(made["Id"])
-        code = api.wait(made["Id"], timeout=COPY_SECONDS)["StatusCode"]
-        api.remove_container(made["Id"], force=True)
-        if code:
-            raise SimulationError(f"the volume {source} cannot be copied", observed=f"cp ended with {code}")
-
-
-def why_not(engine: Engine, run: Run, report: Report = lambda _: None) -> str:
-    """Return in one line why hosts with engines cannot be built here, empty where they can; tried, not guessed."""
-    api: Any = engine.client.api
-    image = host_image(engine, report, WITH_ENGINE)
-    host = EngineHost(engine, f"redis-gauntlet-{run.id}-probe")
-    options = host.options(api, docker_volume=f"{host.name}-docker") | {"command": ["sh", "-c", PROBE]}
-    try:
-        api.create_container(name=host.name, image=image, labels=run.labels(host.name), **options)
-        api.start(host.name)
-        code = api.wait(host.name, timeout=COPY_SECONDS)["StatusCode"]
-        return "" if code == 0 else f"in such a container: {' '.join(host.log().split())[-200:] or f'exit code {code}'}"
-    except docker.errors.APIError as problem:
-        return f"the engine refuses such a container: {problem.explanation}"
-    finally:
-        with suppress(docker.errors.APIError):
-            api.remove_container(host.name, force=True, v=True)
-            api.remove_volume(f"{host.name}-docker")
-
 
 def _following(host: Host) -> dict[str, str]:
     """Return the variable that says whom the host's replica follows; none for a host without a replica."""
     followed = [node.replica_of.partition("/")[0] for node in host.nodes if node.role == "replica"]
     return {"redis_slave_of": followed[0]} if followed else {}
-
-
-def _load(image: str, container: str) -> None:
-    """Copy an image from the engine below into the one in that container. Raises SimulationError."""
-    with _piped(["docker", "save", image]) as saved:
-        loaded = subprocess.run(
-            ["docker", "exec", "--interactive", container, "docker", "load", "--quiet"],
-            stdin=saved.stdout,
-            capture_output=True,
-            text=True,
-            timeout=COPY_SECONDS,
-            check=False,
-        )
-    if loaded.returncode:
-        raise SimulationError(f"{image} cannot be copied into an engine", observed=loaded.stderr.strip()[-300:])
-
-
-@contextmanager
-def _piped(command: Sequence[str]) -> Iterator[subprocess.Popen[bytes]]:
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
-        try:
-            yield process
-        finally:
-            process.kill()
 
 
 def _greets(address: str) -> bool:

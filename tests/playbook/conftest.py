@@ -14,7 +14,8 @@ import pytest
 from fixtures.session import Session
 from provisioning.ansible_inventory import DEFAULT_INVENTORY, read_inventory
 from provisioning.cluster import Cluster
-from provisioning.engine_hosts import EngineHosts, why_not
+from provisioning.engine_hosts import EngineHosts
+from provisioning.engine_rights import why_not
 from provisioning.inventory import Inventory, Node
 from provisioning.login import PASSWORD_VARIABLE
 from tests.playbook.ansible import COMMAND, Played, play

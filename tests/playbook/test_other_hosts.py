@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from provisioning.convergence import Convergence
-from provisioning.engine_hosts import BOOT_SECONDS
+from provisioning.engine_data import BOOT_SECONDS
 from provisioning.hosts.engine import EngineHost
 from provisioning.inventory import Host, Inventory, Node
 from provisioning.redis_conf import render_redis_conf
