@@ -12,7 +12,7 @@ WORKERS ?= 4
 # One test at a time to whoever is free: most of their time they wait for node timeouts.
 PARALLEL := -n $(WORKERS) --dist load --maxschedchunk 1
 # The same, but for tests that share hosts which take long to build: these go to one worker, and begin first.
-GROUPED := -n $(WORKERS) --dist loadgroup
+GROUPED := -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
 VENV := .venv/bin
 GATE := tests/hosts tests/topology tests/redirection tests/placement tests/failover
 IMAGE := $(if $(SERVER_IMAGE),--server-image '$(SERVER_IMAGE)')

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from secrets import token_hex
 from typing import Any
 
 import docker.errors
@@ -22,7 +23,7 @@ def why_not(engine: Engine, run: Run, report: Report = lambda _: None) -> str:
     """Return in one line why they cannot, empty where they can."""
     api: Any = engine.client.api
     image = host_image(engine, report, WITH_ENGINE)
-    host = EngineHost(engine, f"redis-gauntlet-{run.id}-probe")
+    host = EngineHost(engine, f"redis-gauntlet-{run.id}-probe-{token_hex(4)}")  # every worker of a run tries
     volume, labels = f"{host.name}-docker", run.labels(host.name)
     options = host.options(api, docker_volume=volume) | {"command": ["sh", "-c", PROBE]}
     try:
