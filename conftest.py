@@ -3,6 +3,7 @@
 pytest_plugins = [
     "fixtures.options",
     "fixtures.session",
+    "fixtures.scheduling",
     "fixtures.cluster",
     "fixtures.looking",
     "fixtures.reporting",

@@ -19,10 +19,6 @@ from tests.planted.truths import failed_over, rejoining
 from tests.planted.vigil import Vigil
 
 pytestmark = pytest.mark.destructive
-
-BURDEN = pytest.mark.xdist_group("burden")
-"""One at a time: two that write as fast as they can on one machine are a replica's true lag."""
-
 IN_A_ROW = 50
 """Looks at a cluster that has nothing wrong with it."""
 
@@ -139,7 +135,6 @@ def test_only_the_truth_is_told_of_damage_and_its_healing(
     vigil.keep(AFTERWARDS)
 
 
-@BURDEN
 @pytest.mark.slow
 def test_nothing_is_found_while_the_machine_is_busy(whole: Cluster, watched: Watched) -> None:
     """With twice as many busy processes as processors, and keys in the cluster, no look says anything."""
@@ -148,7 +143,6 @@ def test_nothing_is_found_while_the_machine_is_busy(whole: Cluster, watched: Wat
         watched(whole).keep(WHILE_BUSY)
 
 
-@BURDEN
 @pytest.mark.slow
 @pytest.mark.parametrize(("settings", "size"), [(STORE, SMALL), (CACHE, LARGE)], ids=["store", "cache-that-evicts"])
 def test_nothing_is_found_while_the_cluster_is_written_to(
