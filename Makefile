@@ -11,7 +11,7 @@
 WORKERS ?= 4
 # One test at a time to whoever is free: most of their time they wait for node timeouts.
 PARALLEL := -n $(WORKERS) --dist load --maxschedchunk 1
-# The same, but for tests that share hosts which take long to build: these go to one worker, and begin first.
+# Of the playbook whole modules go to one worker: their tests share hosts that take long to build.
 GROUPED := -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
 VENV := .venv/bin
 GATE := tests/hosts tests/topology tests/redirection tests/placement tests/failover
@@ -43,8 +43,9 @@ endif
 test: setup lint  ## lint, types and every test that is not slow
 	$(VENV)/pytest $(PARALLEL) $(IMAGE) -m "not slow" $(ARGS)
 
-test-all: setup lint  ## the same with the slow ones, those of the playbook among them
-	$(VENV)/pytest $(GROUPED) $(IMAGE) $(ARGS)
+test-all: setup lint  ## the same with the slow ones, and then those of the playbook (report/playbook)
+	$(VENV)/pytest $(PARALLEL) $(IMAGE) -m "not (playbook and slow)" $(ARGS)
+	$(VENV)/pytest $(GROUPED) $(IMAGE) -m "playbook and slow" --report report/playbook tests/playbook $(ARGS) || [ $$? = 5 ]
 
 ansible: environment  ## what real hosts need: Ansible in the same environment (ansible.lock), an SSH client
 	@sh provisioning/setup/ansible.sh
