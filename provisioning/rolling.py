@@ -7,6 +7,7 @@ from types import MappingProxyType
 
 from provisioning.cluster import Cluster
 from provisioning.errors import GauntletError, WaitTimeout
+from provisioning.evidence import Evidence
 from provisioning.evidence.collect import TOPOLOGY, collect
 from provisioning.inventory import Inventory, Node
 from provisioning.node_entry import NodeEntry
@@ -77,8 +78,7 @@ def _node(inventory: Inventory, entry: NodeEntry) -> Node | None:
 
 def running_versions(cluster: Cluster) -> dict[str, str]:
     """Return the server version of each node that answers, by full name."""
-    evidence = collect(cluster.inventory, questions={"info": ("INFO", "server")}, redirects=False)
-    return {seen.name: seen.version for seen in evidence.nodes if seen.version}
+    return {seen.name: seen.version for seen in _servers(cluster).nodes if seen.version}
 
 
 def contradicting_themselves(cluster: Cluster) -> list[str]:
@@ -116,9 +116,8 @@ def require_same_server(cluster: Cluster, command: str) -> None:
 
     Their versions are counted apart, and none says what the other can load.
     """
-    evidence = collect(cluster.inventory, questions={"info": ("INFO", "server")}, redirects=False)
     wanted = "valkey" in command
-    others = [seen.name for seen in evidence.nodes if seen.info and ("valkey_version" in seen.info) != wanted]
+    others = [seen.name for seen in _servers(cluster).nodes if seen.info and ("valkey_version" in seen.info) != wanted]
     if others:
         raise RollingError(
             f"{command} is another project's server than what runs",
@@ -126,6 +125,11 @@ def require_same_server(cluster: Cluster, command: str) -> None:
             observed=f"{', '.join(others)} run {'Redis' if wanted else 'Valkey'}",
             advice="make a new cluster of the other server, and copy the data",
         )
+
+
+def _servers(cluster: Cluster) -> Evidence:
+    """Return what each node that answers says of its server, and no more."""
+    return collect(cluster.inventory, questions={"info": ("INFO", "server")}, redirects=False)
 
 
 def _key(version: str) -> tuple[int, ...]:
