@@ -50,7 +50,11 @@ def burning(processes: int = 2 * (os.cpu_count() or 1)) -> Iterator[None]:
 
 @contextmanager
 def writing(cluster: Cluster, value_size: int = 100) -> Iterator[None]:
-    """Write to every master as fast as it acknowledges; values have ``value_size`` bytes."""
+    """Write to every master as fast as it and a replica acknowledge; values have ``value_size`` bytes.
+
+    What a machine that other tests keep busy too lets a replica take may be less than what its master takes. Faster
+    than the replica, the cluster would truly lag.
+    """
     masters = cluster.inventory.masters
     with ExitStack() as stack:
         writers = [
@@ -97,12 +101,13 @@ def burn() -> None:
 
 
 def write(address: list[Any], password: str, key: str, size: int) -> None:
-    """Write KEYS keys of one slot again and again."""
+    """Write KEYS keys of one slot again and again, each batch once a replica has the last one (WAIT)."""
     until = time.monotonic() + LONGEST_SECONDS
     with Connection((address[0], address[1]), password=password, deadline=LONGEST_SECONDS) as link:
         while time.monotonic() < until:
             for first in range(0, KEYS, BATCH):
-                link.calls([("SET", f"{key}:{n}", "x" * size) for n in range(first, first + BATCH)])
+                batch = [("SET", f"{key}:{n}", "x" * size) for n in range(first, first + BATCH)]
+                link.calls([*batch, ("WAIT", "1", "0")])
 
 
 if __name__ == "__main__":
