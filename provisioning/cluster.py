@@ -167,8 +167,8 @@ class Cluster:
         """Return the nodes that own slots, each by its own view, and the first of these slots."""
         found = {}
         for node in self.inventory.nodes:
-            own = self.view(node).myself
-            if own is not None and own.is_master and own.slots:
+            own = self.view(node).leads
+            if own is not None:
                 found[node] = own.slots[0].first
         return found
 
@@ -346,8 +346,8 @@ class Cluster:
         """
         claims = []
         for node in shard.nodes:
-            own = self.view(node).myself
-            if own is not None and own.is_master and own.slots:
+            own = self.view(node).leads
+            if own is not None:
                 claims.append((own.config_epoch, node, own.slots[0].first))
         return max(claims, key=lambda claim: claim[0])[1:] if claims else None
 

@@ -52,6 +52,12 @@ class ClusterView:
         """The viewer's own entry, or None where no line carries ``myself``."""
         return next((entry for entry in self.entries if entry.is_myself), None)
 
+    @property
+    def leads(self) -> NodeEntry | None:
+        """The viewer's own entry while it holds itself to be a master of slots, else None."""
+        own = self.myself
+        return own if own is not None and own.is_master and own.slots else None
+
     @cached_property
     def by_id(self) -> Mapping[str, NodeEntry]:
         """Entries by node id; of a repeated id the first."""

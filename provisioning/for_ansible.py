@@ -19,8 +19,7 @@ from provisioning.redis_conf import render_redis_conf
 from provisioning.resp import Connection, Refused
 from provisioning.rolling import (
     contradicting_themselves,
-    require_no_downgrade,
-    require_same_server,
+    require_fit,
     rolling_order,
     step_down,
 )
@@ -174,14 +173,12 @@ def _order(wish: Wish) -> Mapping[str, Any]:
 
 
 def _version(wish: Wish) -> Mapping[str, Any]:
-    """Refuse a server that is older than what runs, or than what a host's containers were made with."""
+    """Refuse a server that is no successor of what runs, or of what a host's containers were made with."""
     made = (str(line).split(" ") for line in wish.arguments["containers"])
     versions = {words[0]: words[2] for words in made if len(words) == 3 and words[2]}
     containers = {node.container or node.name for node in wish.inventory.nodes}
     made_with = {name: version for name, version in versions.items() if name in containers}
-    cluster = Cluster(wish.reached)
-    require_same_server(cluster, str(wish.arguments["server"]))
-    require_no_downgrade(cluster, str(wish.arguments["version"]), made_with)
+    require_fit(Cluster(wish.reached), str(wish.arguments["server"]), str(wish.arguments["version"]), made_with)
     return {}
 
 

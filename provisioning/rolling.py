@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from types import MappingProxyType
 
 from provisioning.cluster import Cluster
 from provisioning.errors import GauntletError, WaitTimeout
-from provisioning.evidence import Evidence
 from provisioning.evidence.collect import TOPOLOGY, collect
 from provisioning.inventory import Inventory, Node
 from provisioning.node_entry import NodeEntry
@@ -27,8 +25,7 @@ def rolling_order(cluster: Cluster, names: Collection[str]) -> list[str]:
 
     def rank(name: str) -> int:
         view = views[name]
-        own = view.myself if view is not None else None
-        return 0 if own is None else 2 if own.is_master and own.slots else 1
+        return 0 if view is None or view.myself is None else 2 if view.leads else 1
 
     wanted = [node.full_name for node in cluster.inventory.nodes if node.full_name in names]
     return sorted(wanted, key=rank)
@@ -40,10 +37,11 @@ def step_down(cluster: Cluster, node: Node) -> str:
     Raises RollingError where there is no replica that could, WaitTimeout where it does not.
     """
     view = cluster.views([node])[node.full_name]
-    own = view.myself if view is not None else None
-    if own is None:
+    if view is None or view.myself is None:
         _require_dead(cluster, node)
-    if view is None or own is None or not own.slots:
+        return ""
+    own = view.leads
+    if own is None:
         return ""
     successors = [each for entry in view.replicas_of(own.node_id) if (each := _node(cluster.inventory, entry))]
     if not successors:
@@ -76,11 +74,6 @@ def _node(inventory: Inventory, entry: NodeEntry) -> Node | None:
     return inventory.at(entry.ip, entry.port) if entry.is_live else None
 
 
-def running_versions(cluster: Cluster) -> dict[str, str]:
-    """Return the server version of each node that answers, by full name."""
-    return {seen.name: seen.version for seen in _servers(cluster).nodes if seen.version}
-
-
 def contradicting_themselves(cluster: Cluster) -> list[str]:
     """Return the nodes whose CLUSTER SLOTS or SHARDS say for longer than a moment something else than their NODES.
 
@@ -95,12 +88,24 @@ def contradicting_themselves(cluster: Cluster) -> list[str]:
         return [node.name for node in evidence.nodes if node.view is not None and contradictions_of(node)]
 
 
-def require_no_downgrade(cluster: Cluster, version: str, made_with: Mapping[str, str] = MappingProxyType({})) -> None:
-    """Raise RollingError where a node runs a newer server than ``version``: an older one cannot load its data.
+def require_fit(cluster: Cluster, command: str, version: str, made_with: Mapping[str, str]) -> None:
+    """Raise RollingError where a node runs what that server is no successor of: another project's, or a newer one.
 
-    ``made_with``: versions by container, of nodes that may be down.
+    ``command`` starts the server of ``version`` that is wanted; ``made_with``: versions by container, of nodes that
+    may be down. Versions of Redis and Valkey are counted apart, and none says what the other can load; an older
+    server cannot load a newer one's data.
     """
-    known = {**made_with, **running_versions(cluster)}
+    asked = collect(cluster.inventory, questions={"info": ("INFO", "server")}, redirects=False)
+    wanted = "valkey" in command
+    others = [seen.name for seen in asked.nodes if seen.info and ("valkey_version" in seen.info) != wanted]
+    if others:
+        raise RollingError(
+            f"{command} is another project's server than what runs",
+            expected="the same server as before in redis_image and redis_server_command",
+            observed=f"{', '.join(others)} run {'Redis' if wanted else 'Valkey'}",
+            advice="make a new cluster of the other server, and copy the data",
+        )
+    known = {**made_with, **{seen.name: seen.version for seen in asked.nodes if seen.version}}
     newer = {name: running for name, running in known.items() if _key(running) > _key(version)}
     if newer:
         raise RollingError(
@@ -109,27 +114,6 @@ def require_no_downgrade(cluster: Cluster, version: str, made_with: Mapping[str,
             observed=", ".join(f"{name} has {running}" for name, running in newer.items()),
             advice="name a newer image; to go back, restore a backup into a new cluster of the older version",
         )
-
-
-def require_same_server(cluster: Cluster, command: str) -> None:
-    """Raise RollingError where a node runs Redis and Valkey is wanted, or the other way round.
-
-    Their versions are counted apart, and none says what the other can load.
-    """
-    wanted = "valkey" in command
-    others = [seen.name for seen in _servers(cluster).nodes if seen.info and ("valkey_version" in seen.info) != wanted]
-    if others:
-        raise RollingError(
-            f"{command} is another project's server than what runs",
-            expected="the same server as before in redis_image and redis_server_command",
-            observed=f"{', '.join(others)} run {'Redis' if wanted else 'Valkey'}",
-            advice="make a new cluster of the other server, and copy the data",
-        )
-
-
-def _servers(cluster: Cluster) -> Evidence:
-    """Return what each node that answers says of its server, and no more."""
-    return collect(cluster.inventory, questions={"info": ("INFO", "server")}, redirects=False)
 
 
 def _key(version: str) -> tuple[int, ...]:

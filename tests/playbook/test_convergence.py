@@ -14,7 +14,7 @@ from provisioning.convergence import Convergence
 from provisioning.live_change import ConvergenceError
 from provisioning.making_way import make_way
 from provisioning.planned_inventory import planned_inventory
-from provisioning.rolling import RollingError, require_no_downgrade, rolling_order, step_down
+from provisioning.rolling import RollingError, require_fit, rolling_order, step_down
 from provisioning.slots import key_in_slot
 from tests.planted.acts import blank, edit_nodes_conf, kill, start
 
@@ -213,12 +213,22 @@ def test_a_master_without_a_replica_is_not_taken_down(fresh_cluster: Cluster) ->
 
 
 def test_an_older_server_is_refused(fresh_cluster: Cluster) -> None:
-    """The running version and later ones may be rolled out, no earlier one."""
-    running = fresh_cluster.info(fresh_cluster.inventory.nodes[0])["redis_version"]
-    require_no_downgrade(fresh_cluster, running)
-    require_no_downgrade(fresh_cluster, "99.0")
-    with pytest.raises(RollingError, match="a downgrade is refused"):
-        require_no_downgrade(fresh_cluster, "1.0")
+    """The running version and later ones may be rolled out, no earlier one: a container says what it was made with."""
+    info = fresh_cluster.info(fresh_cluster.inventory.nodes[0])
+    name, running = ("valkey", info["valkey_version"]) if "valkey_version" in info else ("redis", info["redis_version"])
+    require_fit(fresh_cluster, f"{name}-server", running, {})
+    require_fit(fresh_cluster, f"{name}-server", "99.0", {"down": "98.9"})
+    for wanted, made_with in (("1.0", {}), ("99.0", {"down": "99.1"})):
+        with pytest.raises(RollingError, match="a downgrade is refused"):
+            require_fit(fresh_cluster, f"{name}-server", wanted, made_with)
+
+
+def test_another_projects_server_is_refused(fresh_cluster: Cluster) -> None:
+    """Redis does not follow Valkey, nor the other way round, whatever their versions are."""
+    info = fresh_cluster.info(fresh_cluster.inventory.nodes[0])
+    other = "redis" if "valkey_version" in info else "valkey"
+    with pytest.raises(RollingError, match="another project's server"):
+        require_fit(fresh_cluster, f"{other}-server", "99.0", {})
 
 
 def test_a_host_leaves_and_comes_back(simulation_of: Callable[..., Cluster]) -> None:
