@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -29,6 +32,9 @@ ENVIRONMENT = {
     "ANSIBLE_SSH_ARGS": "-C -o ControlMaster=auto -o ControlPersist=10s",
 }
 """Nothing but form and speed: what a host is, and how it is entered, stands in the inventory."""
+
+Disturbance = Callable[[subprocess.Popen[str]], None]
+"""What is done to a run, or to what it works on, while it waits for that."""
 
 RECAP = re.compile(r"^(\S+)\s+: ((?:\w+=\d+\s*)+)$", re.MULTILINE)
 
@@ -66,10 +72,12 @@ def play(
     *arguments: str,
     playbook: Path = PLAYBOOK,
     environment: Mapping[str, str] = MappingProxyType({}),
+    at: Mapping[str, Disturbance] = MappingProxyType({}),
 ) -> Played:
     """Run the playbook; the password, if there is one, is in the environment.
 
-    ``environment`` is added to it. A run that hangs is an error (subprocess's).
+    ``environment`` is added to it. ``at``: what happens once, when a line with that text is printed. A run that
+    hangs is killed.
     """
     known = {
         name: value
@@ -78,14 +86,34 @@ def play(
     }
     login = {"REDIS_GAUNTLET_PASSWORD": password} if password else {}
     began = time.monotonic()
-    ended = subprocess.run(
+    running = subprocess.Popen(
         [str(COMMAND), "-i", str(inventory), str(playbook), *arguments],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
         env={**known, **ENVIRONMENT, **login, **environment},
-        timeout=PLAY_SECONDS,
-        check=False,
+        start_new_session=True,
     )
-    return Played(ended.returncode, ended.stdout, time.monotonic() - began)
+    hanging = threading.Timer(PLAY_SECONDS, kill, [running])
+    hanging.start()
+    waiting, said = dict(at), []
+    try:
+        for line in running.stdout or ():
+            said.append(line)
+            for text in [text for text in waiting if text in line]:
+                waiting.pop(text)(running)
+        running.wait()
+    finally:
+        hanging.cancel()
+        if running.poll() is None:
+            kill(running)
+    assert not waiting, f"never printed: {', '.join(waiting)}\n{''.join(said)}"
+    return Played(running.returncode, "".join(said), time.monotonic() - began)
+
+
+def kill(run: subprocess.Popen[str]) -> None:
+    """Kill the run and every process of it here; what it has begun on a host goes on there."""
+    with suppress(ProcessLookupError):
+        os.killpg(run.pid, signal.SIGKILL)
+    run.wait()

@@ -7,18 +7,24 @@ import secrets
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pytest
 
+from fixtures.rules.judge import judge
+from fixtures.rules.settled import settled
 from fixtures.session import Session
 from provisioning.ansible_inventory import DEFAULT_INVENTORY, read_inventory
 from provisioning.cluster import Cluster
 from provisioning.engine_hosts import EngineHosts
 from provisioning.engine_rights import why_not
+from provisioning.evidence.hosts_look import look_everywhere
+from provisioning.hosts.remote import RemoteHost
+from provisioning.hosts.simulated import File
 from provisioning.inventory import Inventory, Node
 from provisioning.login import PASSWORD_VARIABLE
-from tests.playbook.ansible import COMMAND, Played, play
+from tests.playbook.ansible import COMMAND, Disturbance, Played, play
 
 NEWCOMER = "redis-host-3"
 """The host that begins without Docker."""
@@ -41,10 +47,10 @@ class Site:
         """The inventory as it is now."""
         return self.hosts.write_inventory(of_hosts=self.of_hosts, **self.variables)
 
-    def play(self, *arguments: str, **changes: Any) -> Played:
-        """Run the playbook, with these variables changed for good."""
+    def play(self, *arguments: str, at: Mapping[str, Disturbance] = MappingProxyType({}), **changes: Any) -> Played:
+        """Run the playbook, with these variables changed for good; ``at``: see ansible.py."""
         self.variables.update(changes)
-        return play(self.file, self.password, *arguments)
+        return play(self.file, self.password, *arguments, at=at)
 
     @property
     def inventory(self) -> Inventory:
@@ -61,6 +67,32 @@ class Site:
     def docker(self, host: str, *words: str) -> str:
         """Return what the host's own docker command says."""
         return self.hosts.hosts[host].sure("docker", *words)
+
+    def admit(self, user: str) -> None:
+        """Let a user beside root enter every host with the same key, and use sudo there."""
+        for host in self.hosts.hosts.values():
+            keys = ".ssh/authorized_keys"
+            host.sure("useradd", "--create-home", "--shell", "/bin/bash", "--password", "*", user)
+            host.sure("install", "-D", "-o", user, "-m", "600", f"/root/{keys}", f"/home/{user}/{keys}")
+            host.put([File(f"/etc/sudoers.d/{user}", f"{user} ALL=(ALL) NOPASSWD: ALL\n", mode=0o440)])
+
+    def found(self) -> set[str]:
+        """Return what the rules find, with every host entered; all of them were decided."""
+        inventory = self.inventory
+        accesses = {host.name: RemoteHost(host) for host in inventory.hosts}
+        seen = judge(settled(lambda: look_everywhere(inventory, accesses=accesses), inventory.node_timeout))
+        assert seen.not_collected == ()
+        return {each.rule for each in seen.findings}
+
+    def run_ids(self) -> dict[str, str]:
+        """Return the run id of every server, once all are well: another one after each start."""
+        cluster = self.cluster
+        cluster.wait_for(
+            lambda: all(cluster.state(node) == "ok" for node in cluster.inventory.nodes),
+            "all nodes",
+            cluster.rejoin_budget,
+        )
+        return {node.full_name: cluster.info(node)["run_id"] for node in cluster.inventory.nodes}
 
     @property
     def nodes(self) -> tuple[Node, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -23,6 +23,9 @@ PACE_SECONDS = 0.02
 
 LEAST_WRITES = 20
 """A fraction of what a second has of them: the tests say for themselves how long they wrote."""
+
+STALL_SECONDS = 5.0
+"""A manual failover that has not succeeded by then is given up by the server (mf_timeout)."""
 
 ANSWER_SECONDS = 1.0
 """After that an answer is not waited for, and the write may or may not have happened."""
@@ -116,6 +119,14 @@ def _append(cluster: Cluster, ledger: Ledger, ended: threading.Event) -> None:
             target = nodes[(nodes.index(target) + 1) % len(nodes)]
     for link in links.values():
         link.close()
+
+
+def assert_none_lost(cluster: Cluster, ledgers: Sequence[Ledger], least: int = 100) -> None:
+    """Every shard took so many writes, has all of them, and was never without a master for longer than a failover."""
+    for ledger in ledgers:
+        assert ledger.writes > least
+        assert is_whole(cluster, ledger)
+        assert ledger.longest_gap < STALL_SECONDS
 
 
 def is_whole(cluster: Cluster, ledger: Ledger) -> bool:

@@ -43,14 +43,14 @@ def on_hosts(site: Site) -> dict[str, tuple[set[str], set[str], set[str]]]:
 
 def test_without_its_name_nothing_is_touched(site: Site) -> None:
     """Neither a missing nor another cluster's name takes it down; the message says what to add."""
-    before, started = on_hosts(site), {node.full_name: site.cluster.info(node)["run_id"] for node in site.nodes}
+    before, started = on_hosts(site), site.run_ids()
     for arguments in ((), ("-e", "redis_confirm=another"), ("-e", "redis_confirm=another redis_remove_data=true")):
         refused = torn_down(site, *arguments)
         assert refused.code != 0, refused.output
         assert f"-e redis_confirm={site.inventory.name}" in refused.output
         assert refused.changed == 0, refused.output
     assert on_hosts(site) == before
-    assert {node.full_name: site.cluster.info(node)["run_id"] for node in site.nodes} == started
+    assert site.run_ids() == started
 
 
 def test_its_name_takes_it_down_and_leaves_the_data(site: Site) -> None:

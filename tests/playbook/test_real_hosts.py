@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from provisioning.hosts.simulated import File
 from tests.launched import Launched, launched
 from tests.playbook.conftest import Building, Site
 
@@ -22,12 +21,7 @@ def site(building: Building) -> Site:
     made = building(redis_network_mode="host")
     formed = made.play()
     assert formed.code == 0, formed.output
-    for host in made.hosts.hosts.values():
-        host.sure("useradd", "--create-home", "--shell", "/bin/bash", "--password", "*", USER)
-        host.sure(
-            "install", "-D", "-o", USER, "-m", "600", "/root/.ssh/authorized_keys", f"/home/{USER}/.ssh/authorized_keys"
-        )
-        host.put([File(f"/etc/sudoers.d/{USER}", f"{USER} ALL=(ALL) NOPASSWD: ALL\n", mode=0o440)])
+    made.admit(USER)
     return made
 
 

@@ -1,0 +1,137 @@
+"""A run that is cut short, or loses a host in the middle, harms nothing and is finished by the next one.
+
+All of it as a user who becomes root by sudo, and with published ports.
+"""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+
+import pytest
+
+from provisioning.waiting import wait_until
+from tests.playbook.ansible import kill
+from tests.playbook.conftest import Building, Site
+from tests.playbook.ledger import assert_none_lost, writing_steadily
+
+pytestmark = [pytest.mark.destructive, pytest.mark.slow]
+
+USER = "deploy"
+
+CHANGING = "/opt/redis/.changing"
+"""Stands on the first host while nodes are changed one at a time."""
+
+SETTING = "slowlog-max-len"
+
+
+@pytest.fixture(scope="module")
+def site(building: Building) -> Site:
+    """Hosts with Docker, and nothing of ours on them yet."""
+    made = building(redis_network_mode="published", ansible_user=USER, ansible_become=True)
+    made.admit(USER)
+    return made
+
+
+def wait_quiet(site: Site) -> None:
+    """Wait until nothing that a killed run has begun goes on on a host: it would be in the next one's way."""
+    for name, host in site.hosts.hosts.items():
+        wait_until(lambda h=host: h.run("pgrep", "-f", "BECOME-SUCCESS").code == 1, f"quiet on {name}", 60.0)  # type: ignore[misc]
+
+
+def is_changing(site: Site) -> bool:
+    return site.hosts.hosts["redis-host-1"].run("test", "-e", CHANGING).code == 0
+
+
+def settings(site: Site) -> list[str]:
+    """Return what the nodes have for SETTING, in the inventory's order."""
+    return [str(site.cluster.call(node, "CONFIG", "GET", SETTING)[-1]) for node in site.nodes]
+
+
+def test_check_mode_foresees_a_cluster_on_hosts_with_docker(site: Site) -> None:
+    """Nothing is made, and what would be is counted."""
+    pretended = site.play("--check")
+    assert pretended.code == 0, pretended.output
+    assert pretended.changed > 0
+    for name, host in site.hosts.hosts.items():
+        assert not site.docker(name, "ps", "--all", "--quiet").strip()
+        assert not site.docker(name, "volume", "ls", "--quiet").strip()
+        assert host.run("ls", "/opt/redis").code != 0
+
+
+def test_a_formation_that_is_killed_is_finished(site: Site) -> None:
+    """Killed once nodes have met: the next run makes the wanted cluster of them."""
+
+    def met(run: subprocess.Popen[str]) -> None:
+        nodes = site.nodes
+        site.cluster.wait_for(
+            lambda: any(view is not None and len(view.entries) > 1 for view in site.cluster.views(nodes).values()),
+            "nodes that know each other",
+            60.0,
+        )
+        kill(run)
+
+    cut = site.play(at={"TASK [Introduce new nodes": met})
+    assert cut.code == -signal.SIGKILL, cut.output
+    whole = site.play()
+    assert whole.code == 0, whole.output
+    assert site.cluster.roles() == site.cluster.wanted_roles
+
+
+def test_a_change_that_is_cut_twice_is_finished(site: Site) -> None:
+    """Once by SIGKILL, with a node in the hands of Docker, once by a host that SSH does not reach any more.
+
+    No write is lost and no shard stalls, the masters are where they were, and every node has the new setting.
+    """
+    order = [
+        *(node.full_name for node in site.inventory.replicas),
+        *(node.full_name for node in site.inventory.masters),
+    ]
+    old = settings(site)
+    cluster = site.cluster
+
+    def killed(run: subprocess.Popen[str]) -> None:
+        node = site.node(order[1])
+        cluster.wait_for(lambda: cluster.views([node])[node.full_name] is None, f"{order[1]} stops", 60.0)
+        kill(run)
+
+    def unreachable(run: subprocess.Popen[str]) -> None:
+        host = site.hosts.hosts["redis-host-2"]
+        host.sure("systemctl", "stop", "ssh")
+        host.run("pkill", "-KILL", "sshd")
+
+    with writing_steadily(site.cluster) as ledgers:
+        first = site.play(at={f"TASK [redis : Change {order[1]}]": killed}, redis_settings={SETTING: "77"})
+        assert first.code == -signal.SIGKILL, first.output
+        assert is_changing(site)
+        wait_quiet(site)
+        second = site.play(at={f"TASK [redis : Let a replica take over from {order[4]}]": unreachable})
+        assert second.code > 0, second.output
+        assert "UNREACHABLE" in second.output
+        assert is_changing(site)
+        site.hosts.hosts["redis-host-2"].sure("systemctl", "start", "ssh")
+        site.hosts.wait_up("redis-host-2")
+        wait_quiet(site)
+        last = site.play()
+    assert last.code == 0, last.output
+    assert settings(site) == ["77"] * len(old) != old
+    assert order[0] not in second.rolled
+    assert not set(order[:4]) & set(last.rolled)
+    assert not is_changing(site)
+    assert_none_lost(site.cluster, ledgers)
+    assert site.cluster.roles() == site.cluster.wanted_roles
+    assert (again := site.play()).changed == 0, again.output
+
+
+def test_a_rebooted_host_comes_back_with_its_published_ports(site: Site) -> None:
+    """Engine and containers start by themselves, every address stays, and nothing is found in the old layout."""
+    cluster = site.cluster
+    addresses = {entry.address for entry in cluster.view(cluster.inventory.nodes[0]).entries}
+    before = site.run_ids()
+    site.hosts.reboot("redis-host-3")
+    cluster.wait_ready(cluster.rejoin_budget + 4 * cluster.inventory.node_timeout)
+    assert {entry.address for entry in cluster.view(cluster.inventory.nodes[0]).entries} == addresses
+    rebooted = {node.full_name for node in site.inventory.host("redis-host-3").nodes}
+    assert {name for name, run in site.run_ids().items() if run != before[name]} == rebooted
+    cluster.restore_layout()
+    assert site.found() == set()
