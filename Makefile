@@ -33,11 +33,15 @@ ifneq ($(origin INVENTORY),undefined)
 gate: environment  ## the main job: accept or reject a cluster (INVENTORY=file: that one, read-only)
 	@test -n '$(INVENTORY)' || { printf '%s\n' 'INVENTORY is empty' '  expected: the file that describes the cluster' \
 	  '  what to do: make gate INVENTORY=file, or unset INVENTORY to gate a simulated cluster' >&2; exit 1; }
-	$(VENV)/pytest --inventory '$(INVENTORY)' $(if $(FAULTS),--allow-faults '$(FAULTS)') \
+	$(VENV)/pytest --inventory '$(INVENTORY)' $(if $(filter-out undefined,$(origin FAULTS)),--allow-faults '$(FAULTS)') \
 	  -m "(real_faults or not destructive) and not slow" $(GATE) $(ARGS)
+else ifneq ($(origin FAULTS),undefined)
+gate:
+	@printf '%s\n' 'FAULTS needs INVENTORY' '  expected: INVENTORY=file, the hosts on which servers may be killed' \
+	  '  what to do: make gate INVENTORY=file FAULTS=name, or unset FAULTS to gate a simulated cluster' >&2; exit 1
 else
 gate: setup
-	$(VENV)/pytest $(PARALLEL) $(IMAGE) $(if $(FAULTS),--allow-faults '$(FAULTS)') -m "not slow" $(GATE) $(ARGS)
+	$(VENV)/pytest $(PARALLEL) $(IMAGE) -m "not slow" $(GATE) $(ARGS)
 endif
 
 test: setup lint  ## lint, types and every test that is not slow
