@@ -16,7 +16,7 @@ from provisioning.cluster_nodes import parse_cluster_nodes
 from provisioning.cluster_view import ClusterView
 from provisioning.errors import NodeUnreachable, SimulationError
 from provisioning.evidence import Evidence
-from provisioning.evidence.collect import TOPOLOGY, collect
+from provisioning.evidence.collect import TOPOLOGY, ask_who_lags, collect
 from provisioning.evidence.info import parse_info
 from provisioning.inventory import Inventory, Node, Tls, WantedShard
 from provisioning.readiness import find_unready
@@ -219,7 +219,7 @@ class Cluster:
 
         With MEMBERSHIP for ``questions`` what its nodes tell clients of slots does not count.
         Ready: every node's view agrees, NODES = SLOTS = SHARDS, the replication links are up and
-        caught up. CLUSTER SLOTS leaves out replicas whose offset is 0, so on an idle fresh cluster
+        caught up with what the masters had at that moment. CLUSTER SLOTS leaves out replicas whose offset is 0, so on an idle fresh cluster
         one key per shard is written and removed unless the handle is read-only.
         Raises WaitTimeout.
         """
@@ -228,7 +228,7 @@ class Cluster:
         reasons: list[str] = []
 
         def ready() -> Evidence | None:
-            evidence = collect(self.inventory, questions=questions, redirects=False)
+            evidence = ask_who_lags(self.inventory, collect(self.inventory, questions=questions, redirects=False))
             reasons[:] = find_unready(evidence)
             if not self.read_only and any("offset 0" in reason for reason in reasons):
                 self._nudge(nudged)

@@ -16,7 +16,7 @@ from provisioning.live_change import LiveChange
 from provisioning.live_settings import mend_settings
 from provisioning.membership import dismiss, forget_the_dead, introduce, is_alone, is_blank, reunite
 from provisioning.resp import Refused
-from provisioning.shard_places import leavers_own_nothing, move_slots, place_replicas, replace_lost_masters
+from provisioning.shard_places import move_slots, own_all, place_replicas, replace_lost_masters, wait_succeeded
 
 
 class Convergence(LiveChange):
@@ -49,10 +49,11 @@ class Convergence(LiveChange):
 
     def _place(self) -> None:
         replace_lost_masters(self)
+        wait_succeeded(self)
         leaders = place_replicas(self)
         move_slots(self, leaders)
         if self.leaving and not self.pretend:
-            self.cluster.wait_for(lambda: leavers_own_nothing(self), "slots with who stays", self.budget)
+            self.cluster.wait_for(lambda: own_all(self, leaders), "slots with who stays", self.budget)
             place_replicas(self)
         dismiss(self)
         forget_the_dead(self)

@@ -10,6 +10,9 @@ from provisioning.cluster_view import ClusterView
 from provisioning.errors import GauntletError, WaitTimeout
 from provisioning.inventory import Host, Inventory, Node
 
+ELECTION_NODE_TIMEOUTS = 4
+"""For detection and an election without our help; with a majority of masters it takes under 2 and 3 s."""
+
 
 class ConvergenceError(GauntletError):
     """A cluster cannot be brought to its inventory without a decision that is a person's."""

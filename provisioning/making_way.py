@@ -9,11 +9,8 @@ from provisioning.cluster import Cluster
 from provisioning.cluster_view import ClusterView
 from provisioning.errors import WaitTimeout
 from provisioning.inventory import Node
-from provisioning.live_change import ConvergenceError
+from provisioning.live_change import ELECTION_NODE_TIMEOUTS, ConvergenceError
 from provisioning.node_entry import NodeEntry
-
-ELECTION_NODE_TIMEOUTS = 4
-"""For detection and an election without our help; with a majority of masters it takes under 2 and 3 s."""
 
 
 def make_way(cluster: Cluster, newborn: Collection[str], *, pretend: bool = False) -> list[str]:

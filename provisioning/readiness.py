@@ -17,7 +17,7 @@ def find_unready(evidence: Evidence) -> list[str]:
 
     Ready: every node of the inventory answers and says ``ok``; every view names exactly its nodes,
     without doubt about any, and they agree; CLUSTER SLOTS and CLUSTER SHARDS say the same as NODES;
-    every replication link is up and every replica has its master's offset.
+    every replication link is up and every replica has its master's offset, in a second sample if there is one.
     """
     missing = [f"{node.name} does not answer: {node.unreachable}" for node in evidence.nodes if node.unreachable]
     missing += [
@@ -97,6 +97,8 @@ def _of_replicas(evidence: Evidence) -> list[str]:
         written = master.replication.offset if master is not None and master.replication is not None else None
         if not replication.link_up:
             reasons.append(f"{node.name}: the link to its master is down")
-        elif written is None or replication.offset < written:
-            reasons.append(f"{node.name}: offset {replication.offset}, its master's {written}")
+            continue
+        offset = (node.second_replication or replication).offset
+        if written is None or offset < written:
+            reasons.append(f"{node.name}: offset {offset}, its master's {written}")
     return reasons

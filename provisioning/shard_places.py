@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 
 from provisioning.cluster_view import ClusterView
+from provisioning.errors import NodeUnreachable, WaitTimeout
 from provisioning.inventory import Node, WantedShard
-from provisioning.live_change import ConvergenceError, LiveChange
+from provisioning.live_change import ELECTION_NODE_TIMEOUTS, ConvergenceError, LiveChange
 from provisioning.node_entry import NodeEntry
 from provisioning.slot_moves import even_moves, exact_moves, move
 
@@ -47,7 +48,8 @@ def _addresses(change: LiveChange) -> list[str]:
 def place_replicas(change: LiveChange) -> list[Node]:
     """Let every node follow its shard's leader; return the leaders.
 
-    One that follows a node that leaves goes on doing so until that node owns nothing any more.
+    One that follows a node that leaves goes on doing so until that node owns nothing any more, and one that has
+    taken over from such a node leads until its slots have been moved.
     """
     ids = change.ids()
     by_id = {node_id: name for name, node_id in ids.items()}
@@ -56,11 +58,11 @@ def place_replicas(change: LiveChange) -> list[Node]:
     leaving = [view.by_address.get(address) for address in _addresses(change) if not change.pretend]
     needed = {entry.node_id for entry in leaving if entry is not None and entry.slots}
     for shard in change.inventory.shards:
-        leader = _leader(shard, view, ids)
+        leader = _leader(change, shard, view, ids)
         leaders.append(leader)
         for node in shard.nodes:
             entry = view.by_id[ids[node.full_name]]
-            if node is leader or entry.master_id in (ids[leader.full_name], *needed):
+            if node is leader or entry.slots or entry.master_id in (ids[leader.full_name], *needed):
                 continue
             before = by_id.get(entry.master_id, entry.master_id) or "nobody"
             change.done.append(f"made {node.full_name} a replica of {leader.full_name} (before: of {before})")
@@ -69,14 +71,17 @@ def place_replicas(change: LiveChange) -> list[Node]:
     return leaders
 
 
-def _leader(shard: WantedShard, view: ClusterView, ids: Mapping[str, str]) -> Node:
+def _leader(change: LiveChange, shard: WantedShard, view: ClusterView, ids: Mapping[str, str]) -> Node:
     """Return who owns the shard's slots now: after a failover not whom the inventory calls its master.
 
-    A shard of which nobody owns slots is new: what a lost master owned has been taken over before.
+    A shard of which nobody owns slots is new: what a lost master owned has been taken over before. Where hosts
+    leave, another of its nodes may lead their shard, and will follow this one's master.
     """
     owning = [node for node in shard.nodes if view.by_id[ids[node.full_name]].slots]
     if len(owning) < 2:
         return owning[0] if owning else shard.master
+    if change.leaving and shard.master in owning:
+        return shard.master
     raise ConvergenceError(
         f"the shard of {shard.master.full_name} has no one master",
         expected=f"one of {', '.join(node.full_name for node in shard.nodes)} owns slots",
@@ -85,10 +90,45 @@ def _leader(shard: WantedShard, view: ClusterView, ids: Mapping[str, str]) -> No
     )
 
 
+def wait_succeeded(change: LiveChange) -> None:
+    """Wait until those who leave and do not answer own nothing: a replica has taken over from a dead master.
+
+    Raises ConvergenceError where that does not happen: who leads then is not for a program to say.
+    """
+    silent = {node.address: node for node in change.leavers if not _answers(change, node)}
+    owning: list[NodeEntry] = []
+
+    def succeeded() -> bool:
+        views = [view for view in change.cluster.views().values() if view is not None]
+        owning[:] = [entry for view in views for entry in view.masters if entry.address in silent]
+        return not owning
+
+    try:
+        if silent:
+            change.cluster.wait_for(succeeded, "an election", ELECTION_NODE_TIMEOUTS * change.inventory.node_timeout)
+    except WaitTimeout:
+        raise ConvergenceError(
+            f"{silent[owning[0].address].full_name} leaves, does not answer, and owns slots",
+            expected="an answer of it, or that a replica has taken over",
+            observed=owning[0].line.strip(),
+            advice="bring its host back until its slots are moved; if it is dead for good: CLUSTER FAILOVER FORCE "
+            "(or TAKEOVER, where no majority is left) on its replica",
+        ) from None
+
+
+def _answers(change: LiveChange, node: Node) -> bool:
+    try:
+        return bool(change.everyone.view(node))
+    except NodeUnreachable:
+        return False
+
+
 def move_slots(change: LiveChange, leaders: Sequence[Node]) -> None:
     """Give slots to those who shall have them, with their keys."""
-    nodes = {node.full_name: node for node in (*leaders, *change.leavers)}
     view = change.whole_view()
+    others = [*change.leavers, *(node for node in change.inventory.nodes if node not in leaders)]
+    givers = [node for node in others if (entry := view.by_address.get(node.address)) is not None and entry.slots]
+    nodes = {node.full_name: node for node in (*leaders, *givers)}
     entries = {name: view.by_address.get(node.address) for name, node in nodes.items()}
     _require_known_owners(view, entries.values())
     owned = {name: [s for each in entry.slots for s in each] for name, entry in entries.items() if entry}
@@ -96,7 +136,7 @@ def move_slots(change: LiveChange, leaders: Sequence[Node]) -> None:
     if "slots" in change.inventory.given:
         wanted = [[s for each in shard.master.slots for s in each] for shard in change.inventory.shards]
         moves = list(exact_moves(owned, dict(zip(names, wanted, strict=True))))
-    elif any(owned.get(node.full_name) for node in change.leavers) or not all(owned.get(name) for name in names):
+    elif givers or not all(owned.get(name) for name in names):
         moves = list(even_moves(owned, names))
     else:
         moves = []
@@ -126,11 +166,11 @@ def _require_known_owners(view: ClusterView, known: Collection[NodeEntry | None]
         )
 
 
-def leavers_own_nothing(change: LiveChange) -> bool:
-    """True where every node has seen that those who leave have given up their slots."""
+def own_all(change: LiveChange, leaders: Sequence[Node]) -> bool:
+    """True where every node has seen that nobody but the leaders owns slots."""
+    addresses = {node.address for node in leaders}
     views = change.cluster.views().values()
-    seen = [view.by_address.get(address) for view in views if view is not None for address in _addresses(change)]
-    return None not in views and not any(entry.slots for entry in seen if entry is not None)
+    return all(view is not None and {entry.address for entry in view.masters} <= addresses for view in views)
 
 
 def _listed(names: Collection[str]) -> str:

@@ -158,6 +158,30 @@ def ask_more(inventory: Inventory, evidence: Evidence, deadline: float = MORE_SE
     return replace(evidence, nodes=tuple(done[first.name] or _late(first) for first in evidence.nodes))
 
 
+def ask_who_lags(inventory: Inventory, evidence: Evidence, deadline: float = MORE_SECONDS) -> Evidence:
+    """Return the evidence with replicas that lacked what their master had asked for their side again.
+
+    All nodes are asked at the same time: under writes a replica that answered before its master must be behind it.
+    """
+    nodes = {node.full_name: node for node in inventory.nodes}
+
+    def again(first: NodeEvidence, written: int) -> NodeEvidence:
+        with Connection.to(nodes[first.name], deadline=deadline, read_only=True) as link:
+            try:
+                said, _ = _second_sample(link, written)
+            except (NodeUnreachable, Refused):
+                return first
+        return first if isinstance(said, Refused) else replace(first, second_info=parse_info(str(said)))
+
+    behind = {
+        seen.name: partial(again, seen, written)
+        for seen in evidence.nodes
+        if (written := _written(evidence, seen)) > (seen.replication.offset if seen.replication else written)
+    }
+    done = side_by_side(behind, REST_SECONDS) if behind else {}
+    return replace(evidence, nodes=tuple(done.get(seen.name) or seen for seen in evidence.nodes))
+
+
 def _late(first: NodeEvidence) -> NodeEvidence:
     """Return the evidence of a node that answered once, and then not in time."""
     missing = dict.fromkeys(("second_info", "stray_keys", "anonymous"), f"no answer within {REST_SECONDS:.0f} s")

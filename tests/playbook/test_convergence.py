@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 
 import pytest
 
 from provisioning.cluster import REJOIN_SECONDS, Cluster
 from provisioning.convergence import Convergence
+from provisioning.inventory import Host, Inventory, Node
 from provisioning.live_change import ConvergenceError
 from provisioning.making_way import make_way
 from provisioning.planned_inventory import planned_inventory
@@ -19,6 +20,8 @@ from provisioning.slots import key_in_slot
 from tests.planted.acts import blank, edit_nodes_conf, kill, start
 
 pytestmark = pytest.mark.destructive
+
+KEYS = 300
 
 
 def converged(cluster: Cluster, *, pretend: bool = False) -> list[str]:
@@ -231,33 +234,81 @@ def test_another_projects_server_is_refused(fresh_cluster: Cluster) -> None:
         require_fit(fresh_cluster, f"{other}-server", "99.0", {})
 
 
-def test_a_host_leaves_and_comes_back(simulation_of: Callable[..., Cluster]) -> None:
-    """Its slots go to the others with their keys, its nodes are forgotten, and the other way round; no key is lost."""
+@dataclass(frozen=True)
+class Departure:
+    """A cluster on four hosts of which the last is to leave; ``heir`` follows its master, and shall follow another."""
+
+    whole: Cluster
+    inventory: Inventory
+    leaving: Host
+    led: Node
+    heir: Node
+    rest: Inventory
+
+    def run(self) -> list[str]:
+        """Let it leave, and return what was done."""
+        return Convergence(self.rest, leaving=(self.leaving,)).run()
+
+
+@pytest.fixture
+def departure(simulation_of: Callable[..., Cluster]) -> Departure:
+    """The four hosts, with keys that the replicas have too."""
     whole = simulation_of(planned_inventory(shards=4, hosts=4, replicas=1))
     inventory = replace(whole.inventory, given=whole.inventory.given - {"slots"})
     *staying, leaving = inventory.hosts
     (led,) = [node for node in leaving.nodes if node.role == "master"]
     (followed,) = [node.replica_of for node in leaving.nodes if node.role == "replica"]
-    orphan = next(node for node in inventory.replicas if node.replica_of == led.full_name)
-    moved = {orphan.full_name: replace(orphan, replica_of=followed)}
-    smaller = replace(inventory, hosts=tuple(staying)).with_nodes(moved)
+    heir = next(node for node in inventory.replicas if node.replica_of == led.full_name)
+    rest = replace(inventory, hosts=tuple(staying)).with_nodes({heir.full_name: replace(heir, replica_of=followed)})
     client = whole.client()
-    for n in range(300):
+    for n in range(KEYS):
         client.set(f"key:{n}", n)
+    whole.wait_ready(whole.rejoin_budget)
+    return Departure(whole, inventory, leaving, led, rest.node(heir.full_name), rest)
 
-    done = Convergence(smaller, leaving=(leaving,)).run()
-    assert any(each.startswith(f"moved 4096 slots from {led.full_name} to ") for each in done), done
+
+def has_all_keys(cluster: Cluster) -> bool:
+    client = cluster.client()
+    return {int(client.get(f"key:{n}") or -1) for n in range(KEYS)} == set(range(KEYS))
+
+
+def test_a_host_leaves_and_comes_back(departure: Departure) -> None:
+    """Its slots go to the others with their keys, its nodes are forgotten, and the other way round; no key is lost."""
+    done = departure.run()
+    assert any(each.startswith(f"moved 4096 slots from {departure.led.full_name} to ") for each in done), done
     assert [each for each in done if each.startswith("dismissed")] == [
-        f"dismissed {n.full_name}" for n in leaving.nodes
+        f"dismissed {n.full_name}" for n in departure.leaving.nodes
     ]
-    assert Convergence(smaller, leaving=(leaving,)).run() == []
-    rest = Cluster(smaller, whole.simulation)
-    assert {int(rest.client().get(f"key:{n}") or -1) for n in range(300)} == set(range(300))
+    assert departure.run() == []
+    assert has_all_keys(Cluster(departure.rest, departure.whole.simulation))
 
-    back = Convergence(inventory).run()
-    assert any(each.endswith(f" to {led.full_name}") and each.startswith("moved 4096 slots") for each in back), back
-    assert converged(whole) == []
-    assert {int(whole.client().get(f"key:{n}") or -1) for n in range(300)} == set(range(300))
+    back = Convergence(departure.inventory).run()
+    moved = [each for each in back if each.startswith("moved 4096 slots")]
+    assert [each.endswith(f" to {departure.led.full_name}") for each in moved] == [True], back
+    assert converged(departure.whole) == []
+    assert has_all_keys(departure.whole)
+
+
+def test_a_dead_host_leaves(departure: Departure) -> None:
+    """Its replica takes over, gives the slots to the others with their keys, and follows whom the inventory says."""
+    departure.whole.simulated.hosts[departure.leaving.name].signal("KILL")
+    done = departure.run()
+    heir = departure.heir
+    assert any(each.startswith(f"moved 4096 slots from {heir.full_name} to ") for each in done), done
+    assert any(each.startswith(f"made {heir.full_name} a replica of {heir.replica_of}") for each in done), done
+    assert departure.run() == []
+    left = Cluster(departure.rest, departure.whole.simulation)
+    assert left.roles()[heir.full_name] == f"replica of {heir.replica_of}"
+    assert all(view is not None and len(view.entries) == 6 for view in left.views().values())
+    assert has_all_keys(left)
+
+
+def test_a_dead_host_whose_slots_nobody_has_taken_over_does_not_leave(departure: Departure) -> None:
+    """Who leads them then is for a person to say; until then nothing is moved."""
+    assert departure.whole.call(departure.heir, "CONFIG", "SET", "cluster-replica-no-failover", "yes") == "OK"
+    departure.whole.simulated.hosts[departure.leaving.name].signal("KILL")
+    with pytest.raises(ConvergenceError, match="leaves, does not answer, and owns slots"):
+        departure.run()
 
 
 def test_a_stranger_is_not_forgotten(fresh_cluster: Cluster) -> None:

@@ -1,4 +1,4 @@
-"""A host is added to a cluster that works, and removed again, each by one run of the playbook under a steady writer."""
+"""Hosts are removed, dead or alive, and added, each by one run of the playbook under a steady writer."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
+from fixtures.history.failover import failover_bound
 from provisioning.cluster import Cluster
+from provisioning.inventory import Node
 from provisioning.planned_inventory import planned_inventory
 from provisioning.slots import SLOTS
 from tests.launched import launched
@@ -35,14 +37,15 @@ KEYS = 500
 
 @pytest.fixture(scope="module")
 def site(building: Building) -> Site:
-    """Four hosts, and a cluster on three of them, with keys in every shard."""
+    """A cluster on four hosts, with keys in every shard, which the replicas have too."""
     made = building(wanted=planned_inventory(hosts=4, shards=4, replicas=1), redis_network_mode="host")
-    made.of_hosts = OF_THREE
+    made.of_hosts = OF_FOUR
     formed = made.play()
     assert formed.code == 0, formed.output
     client = made.cluster.client()
     for n in range(KEYS):
         client.set(f"key:{n}", n)
+    made.cluster.wait_ready(made.cluster.rejoin_budget)
     return made
 
 
@@ -84,8 +87,36 @@ def owned(site: Site) -> dict[str, int]:
     return {node.full_name if node else "nobody": slots for node, slots in found.items()}
 
 
+def assert_left(site: Site, *gone: Node) -> None:
+    """The three others have all slots in equal shares and replicas as the inventory says; nobody knows who has left."""
+    assert sum(owned(site).values()) == SLOTS
+    assert max(owned(site).values()) - min(owned(site).values()) <= 1
+    followers = {name: role for name, role in site.cluster.roles().items() if role.startswith("replica")}
+    assert followers == {node.full_name: f"replica of {node.replica_of}" for node in site.inventory.replicas}
+    for view in site.cluster.views().values():
+        assert view is not None
+        assert not {node.address for node in gone} & view.by_address.keys()
+
+
+def test_a_dead_host_is_removed(site: Site, everyone: Cluster) -> None:
+    """Whoever took over gives the slots to the others; that the host itself could not be entered is said."""
+    gone = site.inventory.host("redis-host-4").nodes
+    (led,) = [node for node in gone if node.role == "master"]
+    (heir,) = [node for node in site.inventory.replicas if node.replica_of == led.full_name]
+    slot = led.slots[0].first
+    site.hosts.hosts["redis-host-4"].signal("KILL")
+    others = [node for node in site.nodes if node not in gone]
+    site.cluster.wait_owner(slot, heir, others, failover_bound(site.inventory.node_timeout))
+    run, ledgers = played(site, everyone, WITHOUT_THE_FOURTH)
+    assert run.rolled == []
+    assert "it cannot be entered, and what it has stays there" in run.output
+    assert_left(site, *gone)
+    assert_nothing_lost(site, ledgers)
+
+
 def test_a_host_is_added(site: Site, everyone: Cluster) -> None:
     """It gets a fourth of the slots with their keys, and its master a replica; nothing is restarted or lost."""
+    site.hosts.reinstall("redis-host-4")
     before = site.run_ids()
     run, ledgers = played(site, everyone, OF_FOUR)
     assert run.rolled == []
@@ -103,13 +134,7 @@ def test_the_host_is_removed(site: Site, everyone: Cluster) -> None:
     gone = site.inventory.host("redis-host-4").nodes
     run, ledgers = played(site, everyone, WITHOUT_THE_FOURTH)
     assert run.rolled == []
-    assert sum(owned(site).values()) == SLOTS
-    assert max(owned(site).values()) - min(owned(site).values()) <= 1
-    followers = {name: role for name, role in site.cluster.roles().items() if role.startswith("replica")}
-    assert followers == {node.full_name: f"replica of {node.replica_of}" for node in site.inventory.replicas}
-    for view in site.cluster.views().values():
-        assert view is not None
-        assert not {node.address for node in gone} & view.by_address.keys()
+    assert_left(site, *gone)
     assert site.docker("redis-host-4", "ps", "--all", "--quiet") == ""
     assert site.docker("redis-host-4", "volume", "ls", "--quiet") == volumes
     assert_nothing_lost(site, ledgers)

@@ -133,11 +133,11 @@ PLANTED: dict[str, tuple[Callable[[], Evidence], str]] = {
         f"{R1}: the link to its master is down",
     ),
     "a replica is behind": (
-        lambda: node_changed(ready(), R1, info={"slave_repl_offset": "900"}),
+        lambda: node_changed(ready(), R1, info={"slave_repl_offset": "900"}, second_info={"slave_repl_offset": "900"}),
         f"{R1}: offset 900, its master's 1000",
     ),
     "a replica never read": (
-        lambda: node_changed(ready(), R1, info={"slave_repl_offset": "none"}),
+        lambda: node_changed(ready(), R1, info={"slave_repl_offset": "0"}, second_info={"slave_repl_offset": "none"}),
         f"{R1}: offset -1, its master's 1000",
     ),
 }
@@ -165,6 +165,14 @@ def test_a_refused_command_that_an_old_server_lacks_is_no_lack() -> None:
 def test_a_replica_ahead_of_its_master_is_no_lack() -> None:
     """The two are asked one after the other: the replica may have read more by then."""
     assert find_unready(node_changed(ready(), R1, info={"slave_repl_offset": "1014"})) == []
+
+
+def test_a_replica_that_was_asked_first_and_has_caught_up_is_no_lack() -> None:
+    """Under writes it is behind what its master says a moment later; asked again it has that, or still lacks it."""
+    behind = node_changed(ready(), R1, info={"slave_repl_offset": "900"})
+    assert find_unready(node_changed(behind, R1, second_info={"slave_repl_offset": "1000"})) == []
+    (reason,) = find_unready(node_changed(behind, R1, second_info={"slave_repl_offset": "999"}))
+    assert reason == f"{R1}: offset 999, its master's 1000"
 
 
 def test_without_any_node_nothing_is_ready() -> None:
