@@ -218,9 +218,9 @@ class Cluster:
         """Wait until the cluster is ready and return the evidence of it.
 
         With MEMBERSHIP for ``questions`` what its nodes tell clients of slots does not count.
-        Ready: every node's view agrees, NODES = SLOTS = SHARDS, the replication links are up and
-        caught up with what the masters had at that moment. CLUSTER SLOTS leaves out replicas whose offset is 0, so on an idle fresh cluster
-        one key per shard is written and removed unless the handle is read-only.
+        Ready: every node's view agrees, NODES = SLOTS = SHARDS, the replication links are up and the replicas
+        have what their masters had at that moment. CLUSTER SLOTS leaves out replicas whose offset is 0, so on an
+        idle fresh cluster one key per shard is written and removed unless the handle is read-only.
         Raises WaitTimeout.
         """
         budget = seconds if seconds is not None else RESTART_GUARD_SECONDS + self.rejoin_budget

@@ -14,7 +14,15 @@ from provisioning.evidence.collect import MEMBERSHIP
 from provisioning.formation import identities, join
 from provisioning.live_change import LiveChange
 from provisioning.live_settings import mend_settings
-from provisioning.membership import dismiss, forget_the_dead, introduce, is_alone, is_blank, reunite
+from provisioning.membership import (
+    dismiss,
+    forget_the_dead,
+    introduce,
+    is_alone,
+    is_blank,
+    require_one_cluster,
+    reunite,
+)
 from provisioning.resp import Refused
 from provisioning.shard_places import move_slots, own_all, place_replicas, replace_lost_masters, wait_succeeded
 
@@ -39,6 +47,7 @@ class Convergence(LiveChange):
         if self._is_unformed(views):
             self._form(views)
         else:
+            require_one_cluster(self, {node.full_name: views[node.full_name] for node in members})
             reunite(self, members)
             introduce(self, [*blank, *absent], members)
             if not (self.pretend and (blank or absent)):

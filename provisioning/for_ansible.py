@@ -6,6 +6,7 @@ import hashlib
 import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
+from ipaddress import ip_address
 from typing import Any
 
 from provisioning.ansible_hosts import inventory_of, is_absent
@@ -98,6 +99,13 @@ def _layout(wish: Wish) -> Mapping[str, Any]:
             advice="ansible-vault encrypt_string --name redis_password, or export REDIS_GAUNTLET_PASSWORD",
         )
     for node in wish.inventory.nodes:
+        if not _is_ip(node.lan):
+            raise PlaybookError(
+                f"{node.full_name} has no address that nodes can announce",
+                expected="an IP address, as nodes know each other by no other name",
+                observed=node.lan,
+                advice="set redis_address of the host",
+            )
         if node.user not in ("", "default") or node.tls is not None:
             raise PlaybookError(
                 f"{node.full_name} is to be entered as {node.user or 'default'}{' over TLS' * (node.tls is not None)}",
@@ -106,6 +114,13 @@ def _layout(wish: Wish) -> Mapping[str, Any]:
                 advice="leave them out for the playbook",
             )
     return _nodes(wish)
+
+
+def _is_ip(address: str) -> bool:
+    try:
+        return bool(ip_address(address))
+    except ValueError:
+        return False
 
 
 def _nodes(wish: Wish) -> Mapping[str, Any]:
@@ -172,17 +187,39 @@ def _order(wish: Wish) -> Mapping[str, Any]:
     return {"nodes": _in_order(cluster, wish.arguments["nodes"])}
 
 
-def _version(wish: Wish) -> Mapping[str, Any]:
-    """Refuse a server that is no successor of what runs, or of what a host's containers were made with."""
-    made = (str(line).split(" ") for line in wish.arguments["containers"])
-    versions = {words[0]: words[2] for words in made if len(words) == 3 and words[2]}
-    containers = {node.container or node.name for node in wish.inventory.nodes}
-    made_with = {name: version for name, version in versions.items() if name in containers}
-    require_fit(Cluster(wish.reached), str(wish.arguments["server"]), str(wish.arguments["version"]), made_with)
+def _containers(wish: Wish) -> Mapping[str, Any]:
+    """Refuse a host's containers where they are another cluster's; and a server that is no successor of what runs.
+
+    ``containers`` are lines of name, state, and the labels that say version and cluster; without ``server`` and its
+    ``version`` nothing is to be made. Those of nobody, as of a cluster that was made by hand, are taken over.
+    """
+    hosts = (*wish.inventory.hosts, *wish.leaving)
+    names = {node.container or node.name for host in hosts for node in host.nodes}
+    found = [words for line in wish.arguments["containers"] if (words := str(line).split("|"))[0] in names]
+    others = {name: cluster for name, _, _, cluster in found if cluster not in ("", wish.inventory.name)}
+    if others:
+        raise PlaybookError(
+            "a container of another cluster has the name of one of this",
+            expected=f"no such container, or one of {wish.inventory.name}",
+            observed=", ".join(f"{name} is of {cluster}" for name, cluster in others.items()),
+            advice="take the host out of this inventory, or give the nodes other containers (redis_nodes)",
+        )
+    if "server" in wish.arguments:
+        made_with = {name: version for name, _, version, _ in found if version}
+        require_fit(Cluster(wish.reached), str(wish.arguments["server"]), str(wish.arguments["version"]), made_with)
     return {}
 
 
 def _make_way(wish: Wish) -> Mapping[str, Any]:
+    """Let replicas take over from ``nodes`` that begin without data; nobody may be where ``unmade`` nodes shall be."""
+    for name in wish.arguments["unmade"]:
+        if _answers(node := wish.inventory.node(str(name))):
+            raise PlaybookError(
+                f"something else than container {node.container or node.name} answers at {node.address}",
+                expected=f"the container of {name}, or nobody",
+                observed="an answer, and no such container on that host",
+                advice="name the container that runs there (redis_nodes), or stop what has its port",
+            )
     done = make_way(Cluster(wish.reached, read_only=False), list(wish.arguments["nodes"]), pretend=wish.pretend)
     return {"changed": bool(done), "done": done}
 
@@ -215,7 +252,7 @@ DEEDS: Mapping[str, Callable[[Wish], Mapping[str, Any]]] = {
     "configuration": _configuration,
     "password": _password,
     "converge": _converge,
-    "version": _version,
+    "containers": _containers,
     "make_way": _make_way,
     "order": _order,
     "step_down": _step_down,

@@ -11,6 +11,7 @@ from provisioning.inventory import Node
 from provisioning.live_change import ConvergenceError, LiveChange
 from provisioning.node_entry import NodeEntry
 from provisioning.resp import Refused
+from provisioning.slots import SlotRange
 
 
 def is_blank(view: ClusterView) -> bool:
@@ -21,6 +22,50 @@ def is_blank(view: ClusterView) -> bool:
 def is_alone(view: ClusterView) -> bool:
     """True for a node that knows only itself."""
     return len(view.entries) == 1
+
+
+def require_one_cluster(change: LiveChange, views: Mapping[str, ClusterView]) -> None:
+    """Raise ConvergenceError where members that know nothing of each other are no parts of one formation.
+
+    To introduce them would merge two clusters: the masters of one would give up their slots and lose their data.
+    ``views``: those of the members. Parts of a formation that was cut short own different slots and know nobody else.
+    """
+    parts = list(_parts(views.values()))
+    if len(parts) < 2:
+        return
+    ours = {node.address for node in change.everyone.inventory.nodes}
+    ours |= {view.myself.node_id for view in views.values() if view.myself is not None}
+    owned = [{slot for view in part for each in _own_slots(view) for slot in each} for part in parts]
+    entries = [entry for view in views.values() for entry in view.entries]
+    strangers = [entry for entry in entries if entry.is_live and not {entry.address, entry.node_id} & ours]
+    if strangers or sum(map(len, owned)) > len(set().union(*owned)):
+        names = [", ".join(view.seen_by for view in part) for part in parts]
+        raise ConvergenceError(
+            "the inventory has nodes of more than one cluster",
+            expected="members that know each other, and blank nodes",
+            observed="; ".join(f"{one} know nothing of the others" for one in names)
+            + (f"; {strangers[0].address} is known too" if strangers else ""),
+            advice="correct the inventory; where the data of a node is given up: FLUSHALL, CLUSTER RESET HARD",
+        )
+
+
+def _parts(views: Iterable[ClusterView]) -> Iterator[list[ClusterView]]:
+    """Yield the views by who knows whom, directly or through others."""
+    left = list(views)
+    while left:
+        part = [left.pop()]
+        while near := [view for view in left if any(_knows(view, other) or _knows(other, view) for other in part)]:
+            part += near
+            left = [view for view in left if view not in near]
+        yield part
+
+
+def _knows(view: ClusterView, other: ClusterView) -> bool:
+    return other.myself is not None and other.myself.node_id in view.by_id
+
+
+def _own_slots(view: ClusterView) -> tuple[SlotRange, ...]:
+    return view.leads.slots if view.leads is not None else ()
 
 
 def reunite(change: LiveChange, members: Sequence[Node]) -> None:
@@ -59,7 +104,17 @@ def _strangers(change: LiveChange, ids: Mapping[Node, str]) -> list[tuple[Node, 
 
 
 def introduce(change: LiveChange, blank: Sequence[Node], members: Sequence[Node]) -> None:
-    """Let blank nodes meet a member, and wait until everybody knows everybody."""
+    """Let blank nodes meet a member, and wait until everybody knows everybody.
+
+    Raises ConvergenceError where there is no member: nodes that know nobody, of which one has keys.
+    """
+    if blank and not members:
+        raise ConvergenceError(
+            "no node knows another one, and some have keys",
+            expected="blank nodes, or a cluster",
+            observed=f"{', '.join(node.full_name for node in blank)} know nobody",
+            advice="FLUSHALL where the keys are given up; else copy them into the cluster once it is formed",
+        )
     for node in blank:
         change.done.append(f"introduced {node.full_name}")
         if not change.pretend:
@@ -77,15 +132,15 @@ def introduce(change: LiveChange, blank: Sequence[Node], members: Sequence[Node]
 
 def dismiss(change: LiveChange) -> None:
     """Forget the nodes that leave, everywhere, and let them forget the cluster."""
-    view = change.whole_view()
+    views = {node: change.cluster.view(node) for node in change.inventory.nodes}
     for node in change.leavers:
-        entry = view.by_address.get(node.address)
-        if entry is None:
+        known = {member: entry for member, view in views.items() if (entry := view.by_address.get(node.address))}
+        if not known:
             continue
         change.done.append(f"dismissed {node.full_name}")
         if change.pretend:
             continue
-        for member in change.inventory.nodes:
+        for member, entry in known.items():
             change.cluster.call(member, "CLUSTER", "FORGET", entry.node_id)
         with suppress(NodeUnreachable, Refused):  # one that is dead already has nothing to forget
             change.everyone.call(node, "CLUSTER", "RESET", "HARD")
@@ -94,11 +149,12 @@ def dismiss(change: LiveChange) -> None:
 def forget_the_dead(change: LiveChange) -> None:
     """Remove ids that no node of the inventory has any more; each node is told, within the 60 s of a ban.
 
-    Raises ConvergenceError for one that lives or owns slots.
+    A handshake is no member: it ends by itself, as a node that was met a second time. Raises ConvergenceError for one that lives or owns slots.
     """
     present = set(change.ids().values())
     views = [view for view in change.cluster.views().values() if view is not None]
-    dead = {entry.node_id: entry for view in views for entry in view.entries if entry.node_id not in present}
+    entries = [entry for view in views for entry in view.entries if "handshake" not in entry.flags]
+    dead = {entry.node_id: entry for entry in entries if entry.node_id not in present}
     addresses = {node.address for node in change.inventory.nodes}  # who is there now has another id
     for entry in _harmless(each for each in dead.values() if each.address not in addresses or not each.slots):
         change.done.append(f"forgot {entry.node_id} {entry.address}")

@@ -58,8 +58,18 @@ def step_down(cluster: Cluster, node: Node) -> str:
 
 
 def _require_dead(cluster: Cluster, node: Node) -> None:
-    """Raise RollingError for a node that does not answer us, while others hold it to be the living owner of slots."""
-    views = (view for view in cluster.views().values() if view is not None)
+    """Raise RollingError for a node that does not answer us, while others hold it to be the living owner of slots.
+
+    So it does where nobody answers who could know.
+    """
+    views = [view for view in cluster.views().values() if view is not None]
+    if not views:
+        raise RollingError(
+            f"no node answers: whether {node.full_name} is a master that lives is unknown",
+            expected="a way to the nodes' client ports",
+            observed="no answer from any",
+            advice="see to the network between this machine and the nodes; then run this again",
+        )
     seen = [entry for view in views if (entry := view.by_address.get(node.address)) is not None]
     if any(entry.slots and entry.is_live for entry in seen):
         raise RollingError(

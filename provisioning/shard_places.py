@@ -9,7 +9,7 @@ from provisioning.errors import NodeUnreachable, WaitTimeout
 from provisioning.inventory import Node, WantedShard
 from provisioning.live_change import ELECTION_NODE_TIMEOUTS, ConvergenceError, LiveChange
 from provisioning.node_entry import NodeEntry
-from provisioning.slot_moves import even_moves, exact_moves, move
+from provisioning.slot_moves import SlotMove, even_moves, exact_moves, move
 
 
 def replace_lost_masters(change: LiveChange) -> None:
@@ -46,10 +46,12 @@ def _addresses(change: LiveChange) -> list[str]:
 
 
 def place_replicas(change: LiveChange) -> list[Node]:
-    """Let every node follow its shard's leader; return the leaders.
+    """Let every node follow its shard's leader, one after the other; return the leaders.
 
     One that follows a node that leaves goes on doing so until that node owns nothing any more, and one that has
-    taken over from such a node leads until its slots have been moved.
+    taken over from such a node leads until its slots have been moved. A replica that finds another master drops what
+    it has and copies: the next one waits for that, so that not all shards are without a copy at a time.
+    Raises ConvergenceError for a shard with two masters, Refused, WaitTimeout.
     """
     ids = change.ids()
     by_id = {node_id: name for name, node_id in ids.items()}
@@ -68,6 +70,7 @@ def place_replicas(change: LiveChange) -> list[Node]:
             change.done.append(f"made {node.full_name} a replica of {leader.full_name} (before: of {before})")
             if not change.pretend:
                 change.cluster.call(node, "CLUSTER", "REPLICATE", ids[leader.full_name])
+                change.cluster.wait_replica(node, leader, change.budget)
     return leaders
 
 
@@ -80,7 +83,7 @@ def _leader(change: LiveChange, shard: WantedShard, view: ClusterView, ids: Mapp
     owning = [node for node in shard.nodes if view.by_id[ids[node.full_name]].slots]
     if len(owning) < 2:
         return owning[0] if owning else shard.master
-    if change.leaving and shard.master in owning:
+    if shard.master in owning and any(view.by_address.get(address) for address in _addresses(change)):
         return shard.master
     raise ConvergenceError(
         f"the shard of {shard.master.full_name} has no one master",
@@ -95,7 +98,9 @@ def wait_succeeded(change: LiveChange) -> None:
 
     Raises ConvergenceError where that does not happen: who leads then is not for a program to say.
     """
-    silent = {node.address: node for node in change.leavers if not _answers(change, node)}
+    known = {address for view in change.cluster.views().values() if view is not None for address in view.by_address}
+    members = [node for node in change.leavers if node.address in known]
+    silent = {node.address: node for node in members if not _answers(change, node)}
     owning: list[NodeEntry] = []
 
     def succeeded() -> bool:
@@ -118,13 +123,17 @@ def wait_succeeded(change: LiveChange) -> None:
 
 def _answers(change: LiveChange, node: Node) -> bool:
     try:
-        return bool(change.everyone.view(node))
+        return bool(change.everyone.ask(node, "PING"))
     except NodeUnreachable:
         return False
 
 
 def move_slots(change: LiveChange, leaders: Sequence[Node]) -> None:
-    """Give slots to those who shall have them, with their keys."""
+    """Give slots to those who shall have them, with their keys.
+
+    Moves that were interrupted are finished first. Raises ConvergenceError where a stranger owns slots, Refused,
+    NodeUnreachable, WaitTimeout.
+    """
     view = change.whole_view()
     others = [*change.leavers, *(node for node in change.inventory.nodes if node not in leaders)]
     givers = [node for node in others if (entry := view.by_address.get(node.address)) is not None and entry.slots]
@@ -133,24 +142,54 @@ def move_slots(change: LiveChange, leaders: Sequence[Node]) -> None:
     _require_known_owners(view, entries.values())
     owned = {name: [s for each in entry.slots for s in each] for name, entry in entries.items() if entry}
     names = [node.full_name for node in leaders]
+    begun = _begun_moves(change, nodes, entries)
+    if begun:
+        change.done.append(f"finished the move of {len(begun)} slots, which was interrupted")
+        _move(change, nodes, entries, begun)
+        for each in begun:
+            owned[each.source].remove(each.slot)
+            owned[each.target].append(each.slot)
     if "slots" in change.inventory.given:
         wanted = [[s for each in shard.master.slots for s in each] for shard in change.inventory.shards]
         moves = list(exact_moves(owned, dict(zip(names, wanted, strict=True))))
-    elif givers or not all(owned.get(name) for name in names):
+    elif givers or begun or not all(owned.get(name) for name in names):
         moves = list(even_moves(owned, names))
     else:
         moves = []
     if moves:
         sources, targets = ({each.source for each in moves}, {each.target for each in moves})
         change.done.append(f"moved {len(moves)} slots from {_listed(sources)} to {_listed(targets)}")
-    if moves and not change.pretend:
-        ids = {name: entry.node_id for name, entry in entries.items() if entry}
-        change.cluster.wait_for(
-            lambda: all(change.everyone.state(node) == "ok" for node in nodes.values()),
-            "every master says ok",
-            change.budget,
-        )
-        move(change.everyone, nodes, ids, moves)
+        _move(change, nodes, entries, moves)
+
+
+def _begun_moves(
+    change: LiveChange, nodes: Mapping[str, Node], entries: Mapping[str, NodeEntry | None]
+) -> list[SlotMove]:
+    """Return what is left of an interrupted run: the slots that are open between two of these nodes."""
+    names = {entry.node_id: name for name, entry in entries.items() if entry is not None}
+    open_slots: set[SlotMove] = set()
+    for name, node in nodes.items():
+        own = change.everyone.view(node).myself
+        open_slots |= {SlotMove(slot, name, names[to]) for slot, to in own.migrating if to in names} if own else set()
+        open_slots |= {SlotMove(slot, names[of], name) for slot, of in own.importing if of in names} if own else set()
+    owners = {slot: name for name, entry in entries.items() if entry for each in entry.slots for slot in each}
+    return sorted((each for each in open_slots if owners.get(each.slot) == each.source), key=lambda each: each.slot)
+
+
+def _move(
+    change: LiveChange,
+    nodes: Mapping[str, Node],
+    entries: Mapping[str, NodeEntry | None],
+    moves: Sequence[SlotMove],
+) -> None:
+    if change.pretend:
+        return
+    change.cluster.wait_for(
+        lambda: all(change.everyone.state(node) == "ok" for node in nodes.values()),
+        "every master says ok",
+        change.budget,
+    )
+    move(change.everyone, nodes, {name: entry.node_id for name, entry in entries.items() if entry}, moves)
 
 
 def _require_known_owners(view: ClusterView, known: Collection[NodeEntry | None]) -> None:

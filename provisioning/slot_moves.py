@@ -12,8 +12,8 @@ from provisioning.inventory import Node
 from provisioning.resp import Connection, Refused
 from provisioning.slots import SLOTS
 
-KEYS_AT_ONCE = 100
-"""Keys of one MIGRATE: the source serves nobody else meanwhile."""
+KEYS_AT_ONCE = 10
+"""Keys of one MIGRATE, as redis-cli has it: the source serves nobody else meanwhile."""
 
 SLOTS_AT_ONCE = 64
 """Slots that are open at the same time: as many as an interruption leaves open."""
@@ -59,20 +59,30 @@ def even_moves(owned: Mapping[str, Collection[int]], keeping: Sequence[str]) -> 
 def move(cluster: Cluster, nodes: Mapping[str, Node], ids: Mapping[str, str], moves: Iterable[SlotMove]) -> None:
     """Move these slots with their keys, some at a time; clients are redirected meanwhile, none is refused.
 
-    An interrupted move leaves slots open, which the next one closes. Raises Refused or NodeUnreachable.
+    The last slot is open from the beginning to the end, so that moves that were interrupted at any point have left
+    an open slot, by which the next run knows of them. Raises Refused or NodeUnreachable.
     """
     with ExitStack() as opened:
         links = {name: opened.enter_context(cluster.connection(node)) for name, node in nodes.items()}
         ordered = sorted(moves, key=lambda each: (each.source, each.target, each.slot))
+        if ordered:
+            _open(links, ids, ordered[-1:])
         for (source, target), group in groupby(ordered, key=lambda each: (each.source, each.target)):
-            slots = [each.slot for each in group]
-            for first in range(0, len(slots), SLOTS_AT_ONCE):
-                some = slots[first : first + SLOTS_AT_ONCE]
-                links[target].calls([("CLUSTER", "SETSLOT", slot, "IMPORTING", ids[source]) for slot in some])
-                links[source].calls([("CLUSTER", "SETSLOT", slot, "MIGRATING", ids[target]) for slot in some])
+            these = list(group)
+            for first in range(0, len(these), SLOTS_AT_ONCE):
+                batch = these[first : first + SLOTS_AT_ONCE]
+                some = [each.slot for each in batch]
+                _open(links, ids, batch)
                 _move_keys(links[source], nodes[target], some)
                 for name in (target, source, *(links.keys() - {target, source})):
                     _settle(links[name], [("CLUSTER", "SETSLOT", slot, "NODE", ids[target]) for slot in some])
+
+
+def _open(links: Mapping[str, Connection], ids: Mapping[str, str], moves: Sequence[SlotMove]) -> None:
+    """Open slots that move from one node to one other: first where their keys shall go."""
+    source, target = moves[0].source, moves[0].target
+    links[target].calls([("CLUSTER", "SETSLOT", each.slot, "IMPORTING", ids[source]) for each in moves])
+    links[source].calls([("CLUSTER", "SETSLOT", each.slot, "MIGRATING", ids[target]) for each in moves])
 
 
 def _settle(link: Connection, commands: Sequence[Sequence[str | int]]) -> None:
@@ -87,4 +97,5 @@ def _move_keys(source: Connection, target: Node, slots: Sequence[int]) -> None:
     place = ("MIGRATE", target.lan, target.port, "", 0, MIGRATE_MS, *(login if target.password else ()), "KEYS")
     questions = [("CLUSTER", "GETKEYSINSLOT", slot, KEYS_AT_ONCE) for slot in slots]
     while held := [keys for keys in source.calls(questions) if keys]:
-        source.calls([(*place, *keys) for keys in held], deadline=len(held) * MIGRATE_MS / 1000)
+        for keys in held:
+            source.call(*place, *keys, deadline=2 * MIGRATE_MS / 1000)

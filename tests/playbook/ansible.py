@@ -76,8 +76,8 @@ def play(
 ) -> Played:
     """Run the playbook; the password, if there is one, is in the environment.
 
-    ``environment`` is added to it. ``at``: what happens once, when a line with that text is printed. A run that
-    hangs is killed.
+    ``environment`` is added to it. ``at``: what happens once, when a line with that text is printed; the run's
+    output waits meanwhile. A run that hangs is killed. Raises AssertionError for a text that was never printed.
     """
     known = {
         name: value
@@ -113,7 +113,26 @@ def play(
 
 
 def kill(run: subprocess.Popen[str]) -> None:
-    """Kill the run and every process of it here; what it has begun on a host goes on there."""
-    with suppress(ProcessLookupError):
-        os.killpg(run.pid, signal.SIGKILL)
+    """Kill the run and every process of it here; what it has begun on a host goes on there.
+
+    Its workers are sessions of their own: they are found by whose children they are, while nobody can start more.
+    """
+    stopped: list[int] = []
+    found = [run.pid]
+    while found:
+        for process in found:
+            with suppress(ProcessLookupError):
+                os.kill(process, signal.SIGSTOP)
+        stopped += found
+        found = [child for process in found for child in _children(process)]
+    for process in stopped:
+        with suppress(ProcessLookupError):
+            os.kill(process, signal.SIGKILL)
     run.wait()
+
+
+def _children(process: int) -> list[int]:
+    children = Path(f"/proc/{process}/task/{process}/children")
+    with suppress(OSError):  # it has ended since
+        return [int(each) for each in children.read_text(encoding="ascii").split()]
+    return []

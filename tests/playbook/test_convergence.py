@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -16,12 +17,16 @@ from provisioning.live_change import ConvergenceError
 from provisioning.making_way import make_way
 from provisioning.planned_inventory import planned_inventory
 from provisioning.rolling import RollingError, require_fit, rolling_order, step_down
-from provisioning.slots import key_in_slot
+from provisioning.slots import SLOTS, key_in_slot
 from tests.planted.acts import blank, edit_nodes_conf, kill, start
+from tests.planted.burden import writing
 
 pytestmark = pytest.mark.destructive
 
 KEYS = 300
+
+BUSY_RUNS = 10
+"""Each waits until the cluster is whole, under writes at full speed."""
 
 
 def converged(cluster: Cluster, *, pretend: bool = False) -> list[str]:
@@ -177,6 +182,53 @@ def test_slots_of_another_shard_are_left_to_a_person(fresh_cluster: Cluster) -> 
     with pytest.raises(ConvergenceError, match="has no one master"):
         converged(fresh_cluster)
     assert fresh_cluster.owner(slot) == moved
+
+
+def test_two_clusters_are_not_merged(fresh_cluster: Cluster) -> None:
+    """A node of another cluster in the inventory is named; introduced, the masters of one would drop their data."""
+    stranger = fresh_cluster.inventory.replicas[0]
+    before = fresh_cluster.ids()
+    assert fresh_cluster.call(stranger, "CLUSTER", "RESET", "HARD") == "OK"
+    assert fresh_cluster.call(stranger, "CLUSTER", "ADDSLOTSRANGE", 0, SLOTS - 1) == "OK"
+    for node in fresh_cluster.inventory.nodes:
+        if node != stranger:
+            assert fresh_cluster.call(node, "CLUSTER", "FORGET", before[stranger.full_name]) == "OK"
+    with pytest.raises(ConvergenceError, match="nodes of more than one cluster"):
+        converged(fresh_cluster)
+    assert len(fresh_cluster.view(stranger).entries) == 1
+
+
+def test_moves_that_were_interrupted_are_finished(fresh_cluster: Cluster) -> None:
+    """A slot that was left open, its keys on both sides, ends where it was going; shares are then made equal."""
+    source, target = fresh_cluster.inventory.masters[:2]
+    ids, slot = fresh_cluster.ids(), source.slots[-1].last
+    keys = [key_in_slot(slot, f"{n}:") for n in range(4)]
+    for key in keys:
+        assert fresh_cluster.call(source, "SET", key, key) == "OK"
+    assert fresh_cluster.call(target, "CLUSTER", "SETSLOT", slot, "IMPORTING", ids[source.full_name]) == "OK"
+    assert fresh_cluster.call(source, "CLUSTER", "SETSLOT", slot, "MIGRATING", ids[target.full_name]) == "OK"
+    login = ("AUTH", target.password) if target.password else ()
+    assert fresh_cluster.call(source, "MIGRATE", target.lan, target.port, keys[0], 0, 5000, *login) == "OK"
+    inventory = replace(fresh_cluster.inventory, given=fresh_cluster.inventory.given - {"slots"})
+    done = Convergence(inventory).run()
+    assert done[0] == "finished the move of 1 slots, which was interrupted"
+    client = fresh_cluster.client()
+    assert [client.get(key) for key in keys] == keys
+    for node in (source, target):
+        own = fresh_cluster.view(node).myself
+        assert own is not None
+        assert own.migrating == own.importing == ()
+    assert Convergence(inventory).run() == []
+
+
+@pytest.mark.slow
+def test_a_cluster_that_is_written_to_is_ready(fresh_cluster: Cluster) -> None:
+    """Whatever comes in between two nodes' answers: a replica has what its master had when that was asked."""
+    began = time.monotonic()
+    with writing(fresh_cluster):
+        for _ in range(BUSY_RUNS):
+            assert converged(fresh_cluster) == []
+    assert time.monotonic() - began < BUSY_RUNS * fresh_cluster.rejoin_budget
 
 
 def test_the_order_follows_roles_not_names(fresh_cluster: Cluster) -> None:

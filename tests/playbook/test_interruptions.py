@@ -59,6 +59,21 @@ def test_check_mode_foresees_a_cluster_on_hosts_with_docker(site: Site) -> None:
         assert host.run("ls", "/opt/redis").code != 0
 
 
+def test_a_foreign_server_at_a_nodes_address_is_left_alone(site: Site) -> None:
+    """What answers there and is not the node's container is named, and nothing is made."""
+    node = site.node("redis-host-2/redis_master")
+    command = ("redis-server", "--protected-mode", "no")
+    published = ("--name", "other", "--publish", f"{node.lan}:{node.port}:6379")
+    site.docker(node.host, "run", "--detach", *published, site.variables["redis_image"], *command)
+    run = site.play()
+    assert run.code != 0
+    assert f"something else than container redis_master answers at {node.address}" in run.output
+    assert {name: site.docker(name, "ps", "--all", "--format", "{{.Names}}").split() for name in site.hosts.hosts} == {
+        name: ["other"] * (name == node.host) for name in site.hosts.hosts
+    }
+    site.docker(node.host, "rm", "--force", "other")
+
+
 def test_a_formation_that_is_killed_is_finished(site: Site) -> None:
     """Killed once nodes have met: the next run makes the wanted cluster of them."""
 
@@ -71,8 +86,11 @@ def test_a_formation_that_is_killed_is_finished(site: Site) -> None:
         )
         kill(run)
 
+    # Made, and never started, as one is whose ports were taken: the next run makes it anew.
+    site.docker("redis-host-1", "create", "--name", "redis_slave", site.variables["redis_image"], "redis-server")
     cut = site.play(at={"TASK [Introduce new nodes": met})
     assert cut.code == -signal.SIGKILL, cut.output
+    assert site.cluster.roles() != site.cluster.wanted_roles
     whole = site.play()
     assert whole.code == 0, whole.output
     assert site.cluster.roles() == site.cluster.wanted_roles
@@ -105,7 +123,7 @@ def test_a_change_that_is_cut_twice_is_finished(site: Site) -> None:
         assert first.code == -signal.SIGKILL, first.output
         assert is_changing(site)
         wait_quiet(site)
-        second = site.play(at={f"TASK [redis : Let a replica take over from {order[4]}]": unreachable})
+        second = site.play(at={f"TASK [redis : Change {order[3]}]": unreachable})
         assert second.code > 0, second.output
         assert "UNREACHABLE" in second.output
         assert is_changing(site)
@@ -121,6 +139,19 @@ def test_a_change_that_is_cut_twice_is_finished(site: Site) -> None:
     assert_none_lost(site.cluster, ledgers)
     assert site.cluster.roles() == site.cluster.wanted_roles
     assert (again := site.play()).changed == 0, again.output
+
+
+def test_a_file_that_was_changed_by_hand_is_written_again(site: Site) -> None:
+    """Its node alone is restarted, as whoever changed it meant it to have what it had not."""
+    node = site.nodes[0]
+    host = site.hosts.hosts[node.host]
+    host.sure("sh", "-c", f"echo 'maxclients 77' >> {node.config_file}")
+    before = site.run_ids()
+    run = site.play()
+    assert (run.code, run.rolled) == (0, [node.full_name]), run.output
+    assert "maxclients" not in host.sure("cat", node.config_file)
+    assert {name for name, run_id in site.run_ids().items() if run_id != before[name]} == {node.full_name}
+    assert site.cluster.roles() == site.cluster.wanted_roles
 
 
 def test_a_rebooted_host_comes_back_with_its_published_ports(site: Site) -> None:

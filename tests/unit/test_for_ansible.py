@@ -64,6 +64,22 @@ def test_a_pinned_image_is_taken(image: str) -> None:
     assert act("layout", {}, variables(redis_image=image), pretend=False)["hosts"]
 
 
+def test_a_name_is_no_address() -> None:
+    """Nodes announce IP addresses: what DNS says of a name is another matter on each host."""
+    given = variables()
+    given["redis-host-1"]["redis_address"] = "redis1.example.com"
+    with pytest.raises(GauntletError, match="no address that nodes can announce"):
+        act("layout", {}, given, pretend=False)
+
+
+def test_a_container_of_another_cluster_is_refused() -> None:
+    """Its name says nothing: the label does. Ours and nobody's are taken."""
+    ours = ["redis_master|running|8.0.2|test", "redis_slave|exited||", "proxy|running||other"]
+    assert act("containers", {"containers": ours}, variables(), pretend=False) == {"changed": False}
+    with pytest.raises(GauntletError, match="redis_slave is of other"):
+        act("containers", {"containers": [*ours, "redis_slave|running|8.0.2|other"]}, variables(), pretend=False)
+
+
 def test_values_that_differ_by_host_are_refused() -> None:
     """Nodes are changed by one host for all."""
     given = variables()
