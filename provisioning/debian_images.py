@@ -188,10 +188,10 @@ SIMULATED = HostKind("host", "trixie", "debian:trixie-20250908-slim")
 """A host without an engine: its nodes are containers beside it."""
 
 WITH_ENGINE = HostKind("engine-host", "bookworm", "debian:bookworm-20250908-slim")
-"""A host with systemd, sshd and a Docker engine of its own. (Later suites' systemd needs cgroup v2.)"""
+"""A host with systemd, sshd and a Docker engine of its own."""
 
-BARE = HostKind("bare-host", "bookworm", "debian:bookworm-20250908-slim")
-"""A host with systemd, sshd and Python: what a playbook begins with."""
+BARE = HostKind("bare-host", "trixie", "debian:trixie-20250908-slim")
+"""A host with systemd, sshd and Python: what a playbook begins with. Of the later suite, so that both are tested."""
 
 
 def host(kind: HostKind = SIMULATED) -> DebianImage:

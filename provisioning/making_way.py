@@ -18,7 +18,8 @@ def make_way(cluster: Cluster, newborn: Collection[str], *, pretend: bool = Fals
 
     A replica dials its master's address, whoever is there: of a blank server it would copy the emptiness within a
     second. Where a majority of masters is left the election is waited for; else the replica is told to take over.
-    ``newborn`` are full names. Raises ConvergenceError where nobody alive has the data of such a master.
+    ``newborn`` are full names. Raises ConvergenceError where nobody alive has the data of such a master, Refused,
+    WaitTimeout where an heir does not become the owner.
     """
     done = []
     for node in cluster.inventory.nodes:

@@ -149,7 +149,8 @@ def dismiss(change: LiveChange) -> None:
 def forget_the_dead(change: LiveChange) -> None:
     """Remove ids that no node of the inventory has any more; each node is told, within the 60 s of a ban.
 
-    A handshake is no member: it ends by itself, as a node that was met a second time. Raises ConvergenceError for one that lives or owns slots.
+    A handshake is no member: it ends by itself, as where a node was met a second time.
+    Raises ConvergenceError for one that lives or owns slots.
     """
     present = set(change.ids().values())
     views = [view for view in change.cluster.views().values() if view is not None]

@@ -39,6 +39,10 @@ ENTRY = "\n".join(
 """What runs before systemd."""
 
 
+ENVIRONMENT = {"container": "docker", "SYSTEMD_PROC_CMDLINE": "SYSTEMD_CGROUP_ENABLE_LEGACY_FORCE=1"}
+"""systemd 256 and later refuses a machine with cgroup v1 unless its kernel's command line says this."""
+
+
 class EngineHost(SimulatedHost):
     """The container that is the host, known to Ansible and testinfra by its address and keys alone."""
 
@@ -49,7 +53,7 @@ class EngineHost(SimulatedHost):
         """
         return {
             "command": ["sh", "-c", ENTRY],
-            "environment": {"container": "docker"},
+            "environment": ENVIRONMENT,
             "tty": True,
             "stop_signal": "SIGRTMIN+3",
             "host_config": {
