@@ -24,7 +24,8 @@ from provisioning.membership import (
     reunite,
 )
 from provisioning.resp import Refused
-from provisioning.shard_places import move_slots, own_all, place_replicas, replace_lost_masters, wait_succeeded
+from provisioning.shard_places import place_replicas, replace_lost_masters, wait_succeeded
+from provisioning.slot_shares import move_slots, own_all
 
 
 class Convergence(LiveChange):

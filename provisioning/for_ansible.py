@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
-from ipaddress import ip_address
 from typing import Any
 
 from provisioning.ansible_hosts import inventory_of, is_absent
 from provisioning.cluster import Cluster
 from provisioning.convergence import Convergence
-from provisioning.errors import GauntletError, NodeUnreachable
+from provisioning.described import PlaybookError, require_described, require_name
+from provisioning.errors import NodeUnreachable
 from provisioning.inventory import Host, Inventory, Node
 from provisioning.making_way import make_way
 from provisioning.password_change import accepted, adopt_password
@@ -29,14 +28,6 @@ PATIENCE_SECONDS = 600.0
 """For a node that loads or copies gigabytes; one that has little is there as soon as it is."""
 
 PLACE = "the variables of Ansible's inventory"
-
-
-PINNED = re.compile(r"\S+@sha256:[0-9a-f]{64}|\S+:(?!latest$)[\w.-]+")
-"""A reference with a digest, or with a tag that says a version."""
-
-
-class PlaybookError(GauntletError):
-    """The playbook asks for something that cannot be done."""
 
 
 def act(what: str, arguments: Mapping[str, Any], variables: Mapping[str, Mapping[str, Any]], pretend: bool) -> Any:
@@ -70,57 +61,15 @@ class Wish:
 
 
 def _name(wish: Wish) -> Mapping[str, Any]:
-    """Make sure that the inventory gives the cluster a name. Raises PlaybookError."""
-    if "name" not in wish.inventory.given:
-        raise PlaybookError(
-            "the cluster has no name",
-            expected="redis_cluster_name for all hosts: teardown and faults ask for it",
-            advice="set it in the vars of the group redis_cluster",
-        )
+    """Make sure that the inventory gives the cluster a name."""
+    require_name(wish.inventory)
     return {}
 
 
 def _layout(wish: Wish) -> Mapping[str, Any]:
-    """Return the same as ``nodes``, of a cluster that may be made: it has a name, a password and a pinned image."""
-    _name(wish)
-    if wish.inventory.image and not PINNED.fullmatch(wish.inventory.image):
-        raise PlaybookError(
-            f"the image {wish.inventory.image} is another one at another time",
-            expected="redis_image with the tag of a version, or a digest",
-            observed=wish.inventory.image,
-            advice="for example redis:8.0.2",
-        )
-    open_nodes = [node.full_name for node in wish.inventory.nodes if not node.password]
-    if open_nodes:
-        raise PlaybookError(
-            "the cluster has no password",
-            expected="redis_password (from ansible-vault), or REDIS_GAUNTLET_PASSWORD in the environment",
-            observed=f"none for {', '.join(open_nodes)}",
-            advice="ansible-vault encrypt_string --name redis_password, or export REDIS_GAUNTLET_PASSWORD",
-        )
-    for node in wish.inventory.nodes:
-        if not _is_ip(node.lan):
-            raise PlaybookError(
-                f"{node.full_name} has no address that nodes can announce",
-                expected="an IP address, as nodes know each other by no other name",
-                observed=node.lan,
-                advice="set redis_address of the host",
-            )
-        if node.user not in ("", "default") or node.tls is not None:
-            raise PlaybookError(
-                f"{node.full_name} is to be entered as {node.user or 'default'}{' over TLS' * (node.tls is not None)}",
-                expected="the default user with a password: the playbook makes neither ACL users nor certificates",
-                observed="redis_user or redis_tls... in the inventory, or REDIS_GAUNTLET_USER or _TLS... here",
-                advice="leave them out for the playbook",
-            )
+    """Return the same as ``nodes``, of a cluster that may be made."""
+    require_described(wish.inventory)
     return _nodes(wish)
-
-
-def _is_ip(address: str) -> bool:
-    try:
-        return bool(ip_address(address))
-    except ValueError:
-        return False
 
 
 def _nodes(wish: Wish) -> Mapping[str, Any]:
