@@ -104,6 +104,17 @@ class Site:
         return self.inventory.node(name)
 
 
+def assert_listens_to_the_lan(entered: RemoteHost) -> None:
+    """The nodes' client and bus ports listen at the host's LAN address, and nothing but SSH to the world."""
+    ports = {
+        f"tcp://{entered.host.address}:{port}" for node in entered.host.nodes for port in (node.port, node.bus_port)
+    }
+    sockets = set(entered.testinfra.socket.get_listening_sockets())
+    assert ports <= sockets
+    world = {each for each in sockets if each.startswith(("tcp://0.0.0.0:", "tcp://:::"))}
+    assert world <= {"tcp://0.0.0.0:22", "tcp://:::22"}
+
+
 Building = Callable[..., Site]
 
 

@@ -7,10 +7,9 @@ from pathlib import Path
 import pytest
 
 from provisioning.hosts.remote import RemoteHost
-from provisioning.inventory import Node
 from tests.launched import launched
 from tests.playbook.ansible import Played
-from tests.playbook.conftest import NEWCOMER, Building, Site
+from tests.playbook.conftest import NEWCOMER, Building, Site, assert_listens_to_the_lan
 
 pytestmark = [pytest.mark.destructive, pytest.mark.slow]
 
@@ -121,11 +120,7 @@ def test_containers(site: Site, entered: RemoteHost) -> None:
 
 def test_nothing_listens_to_the_world(entered: RemoteHost) -> None:
     """Client and bus ports listen at the host's LAN address, and SSH alone everywhere."""
-    ports = {f"tcp://{entered.host.address}:{port}" for node in entered.host.nodes for port in _ports(node)}
-    sockets = set(entered.testinfra.socket.get_listening_sockets())
-    assert ports <= sockets
-    world = {each for each in sockets if each.startswith(("tcp://0.0.0.0:", "tcp://:::"))}
-    assert world <= {"tcp://0.0.0.0:22", "tcp://:::22"}
+    assert_listens_to_the_lan(entered)
 
 
 def test_after_a_failover_a_run_moves_no_role(site: Site, formed: Played) -> None:
@@ -138,7 +133,3 @@ def test_after_a_failover_a_run_moves_no_role(site: Site, formed: Played) -> Non
     again = site.play()
     assert (again.code, again.changed, again.rolled) == (0, 0, []), again.output
     assert site.cluster.roles() == roles
-
-
-def _ports(node: Node) -> tuple[int, int]:
-    return node.port, node.bus_port

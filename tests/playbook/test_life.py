@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from provisioning.cluster import Cluster
+from provisioning.hosts.remote import RemoteHost
 from provisioning.inventory import Node
-from tests.playbook.conftest import Building, Site
+from tests.playbook.conftest import Building, Site, assert_listens_to_the_lan
 from tests.playbook.ledger import assert_none_lost, is_whole, writing_steadily
 
 pytestmark = [pytest.mark.destructive, pytest.mark.slow]
@@ -31,8 +32,10 @@ def configurations(site: Site) -> dict[str, str]:
 
 
 def test_host_mode_is_accepted_too(site: Site) -> None:
-    """Nodes in their hosts' network announce the LAN's addresses, and hosts are as rules want them."""
+    """Nodes in their hosts' network announce the LAN's addresses and listen there, and hosts are as rules want them."""
     assert site.found() == set()
+    for host in site.inventory.hosts:
+        assert_listens_to_the_lan(RemoteHost(host))
 
 
 def test_a_configuration_change_is_rolled_without_losing_a_write(site: Site) -> None:
