@@ -30,7 +30,7 @@ setup: environment  ## Python environment, Docker engine and images; the second 
 	@$(VENV)/python -m provisioning.setup $(IMAGE) $(if $(PULL),--pull)
 
 ifneq ($(origin INVENTORY),undefined)
-gate: environment  ## the main job: accept or reject a cluster (INVENTORY=file: that one, read-only)
+gate: environment  ## the main job: accept or reject a cluster (INVENTORY=file: that one, read-only but for FAULTS=name)
 	@test -n '$(INVENTORY)' || { printf '%s\n' 'INVENTORY is empty' '  expected: the file that describes the cluster' \
 	  '  what to do: make gate INVENTORY=file, or unset INVENTORY to gate a simulated cluster' >&2; exit 1; }
 	$(VENV)/pytest --inventory '$(INVENTORY)' $(if $(filter-out undefined,$(origin FAULTS)),--allow-faults '$(FAULTS)') \

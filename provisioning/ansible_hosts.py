@@ -49,7 +49,7 @@ FORMS = {
     "redis_log_files": (r"[1-9]\d*", "positive"),
     "redis_stop_seconds": (r"[1-9]\d*", "seconds and positive"),
     "redis_open_files": (r"[1-9]\d*", "positive"),
-    "redis_server_command": (r"[\w./-]+", "the name or path of one command"),
+    "redis_server_command": (r"([\w./-]*/)?(redis|valkey)-server", "redis-server or valkey-server, or a path to it"),
 }
 """Variable -> what its value must look like, as a pattern and in words."""
 
@@ -107,9 +107,19 @@ def inventory_of(source: str, variables: Mapping[str, Mapping[str, Any]]) -> Inv
     )
 
 
-def is_absent(variables: Mapping[str, Any]) -> bool:
-    """True for a host that is to leave the cluster, or has left it."""
-    return variables.get("redis_state") == "absent"
+def without_absent(source: str, variables: Mapping[str, Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
+    """Return the variables of the hosts that are not to leave the cluster, or have left it (``redis_state: absent``).
+
+    Raises InventoryError where one of them follows one that leaves.
+    """
+    absent = {name for name, values in variables.items() if values.get("redis_state") == "absent"}
+    present = {name: values for name, values in variables.items() if name not in absent}
+    for name, values in present.items():
+        followed = values.get("redis_slave_of")
+        if isinstance(followed, str) and followed in absent:
+            why = f"{followed} is to leave (redis_state: absent): redis_slave_of of {name} must name another host"
+            raise refusal(source, why, f"redis_slave_of: {followed}")
+    return present
 
 
 def _common(source: str, name: str, values: list[Any]) -> Any:

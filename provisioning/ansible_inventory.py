@@ -7,6 +7,11 @@ Refused by name: the INI format, host ranges (``web[1:3]``), templates (``{{ ...
 ``!vault``, executable inventories, and ``redis_`` variables that this project does not know.
 Not read: folders ``group_vars`` and ``host_vars``.
 
+Of a host: ``redis_address``, the IP address that its nodes announce, where ``ansible_host`` is another one or a name;
+``redis_outside_address``, the one that this machine reaches them at, where that differs.
+Of all: ``redis_cluster_name``, ``redis_node_timeout`` (ms), ``redis_appendonly``, ``redis_network_mode``, and
+``redis_settings``, a mapping of further settings of the servers (``{maxmemory: 2gb}``).
+
 A host's nodes are one master on ``redis_master_port`` and, with ``redis_slave_of``, one replica on
 ``redis_slave_port`` of that host's master; or, for any other number, the list ``redis_nodes``.
 
@@ -34,7 +39,7 @@ from typing import Any
 
 from provisioning import ansible_yaml
 from provisioning.ansible_groups import variables_by_host
-from provisioning.ansible_hosts import inventory_of, is_absent
+from provisioning.ansible_hosts import inventory_of, without_absent
 from provisioning.ansible_value import SECRET_NAME
 from provisioning.errors import InventoryError
 from provisioning.inventory import Inventory
@@ -73,7 +78,7 @@ def parse_inventory(text: str, source: str) -> Inventory:
         text = vault.decrypted(text, "it")
     found = variables_by_host(source, ansible_yaml.load(text, source))
     opened = {name: _opened(vault, name, values) for name, values in found.items()}
-    return inventory_of(source, {name: values for name, values in opened.items() if not is_absent(values)})
+    return inventory_of(source, without_absent(source, opened))
 
 
 def _opened(vault: Vault, host: str, variables: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,6 +12,10 @@ SECRET_NAME = re.compile(r"(_password|_pass|redis_settings|requirepass|masteraut
 """Variables and settings whose values stand in no message."""
 
 
+KINDS = {bool: "true or false", int: "a whole number", str: "text", dict: "a mapping", list: "a list"}
+"""What a type's values are called."""
+
+
 def typed(source: str, name: str, value: object, kind: type) -> Any:
     """Return the value as that type, read as Ansible reads it: yes and no, digits in quotes. Raises InventoryError."""
     if isinstance(value, str) and "{{" in value:
@@ -24,7 +28,7 @@ def typed(source: str, name: str, value: object, kind: type) -> Any:
     if kind is int and isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 19:
         return int(value)
     if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-        raise refusal(source, f"{name} must be a {kind.__name__}", f"found {shown(name, value)}")
+        raise refusal(source, f"{name} must be {KINDS[kind]}", f"found {shown(name, value)}")
     return value
 
 

@@ -23,7 +23,7 @@ def resolved(source: str, hosts: Sequence[Host]) -> tuple[Host, ...]:
     masters = {node.full_name: node for node in nodes if node.role == "master"}
     _check_replicas(source, nodes, masters)
     if len(masters) < 3:
-        observed = f"{len(masters)} masters"
+        observed = f"{len(masters)} master{'s' * (len(masters) != 1)}"
         raise refusal(source, "a Redis Cluster needs at least 3 masters to elect a successor", observed)
     given = joined_ranges(each for node in masters.values() for each in node.slots)
     if not given:

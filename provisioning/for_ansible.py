@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from provisioning.ansible_hosts import inventory_of, is_absent
+from provisioning.ansible_hosts import inventory_of, without_absent
 from provisioning.cluster import Cluster
 from provisioning.convergence import Convergence
 from provisioning.described import PlaybookError, require_described, require_name
@@ -27,7 +27,7 @@ from provisioning.rolling import (
 PATIENCE_SECONDS = 600.0
 """For a node that loads or copies gigabytes; one that has little is there as soon as it is."""
 
-PLACE = "the variables of Ansible's inventory"
+PLACE = "of Ansible"
 
 
 def act(what: str, arguments: Mapping[str, Any], variables: Mapping[str, Mapping[str, Any]], pretend: bool) -> Any:
@@ -38,9 +38,10 @@ def act(what: str, arguments: Mapping[str, Any], variables: Mapping[str, Mapping
     """
     if what not in DEEDS:
         raise PlaybookError(f"there is no {what!r}", expected=", ".join(DEEDS))
-    absent = {name for name, values in variables.items() if is_absent(values)}
-    inventory = inventory_of(PLACE, {name: values for name, values in variables.items() if name not in absent})
-    leaving = [host for host in inventory_of(PLACE, variables).hosts if host.name in absent] if absent else []
+    present = without_absent(PLACE, variables)
+    inventory = inventory_of(PLACE, present)
+    everyone = inventory_of(PLACE, variables) if len(present) < len(variables) else inventory
+    leaving = [host for host in everyone.hosts if host.name not in present]
     wish = Wish(inventory, tuple(leaving), arguments, pretend)
     return {"changed": False, **DEEDS[what](wish)}
 

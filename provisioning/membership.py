@@ -171,6 +171,7 @@ def _harmless(entries: Iterable[NodeEntry]) -> Iterator[NodeEntry]:
                 f"{entry.address} is a member and not in the inventory",
                 expected="members that the inventory has, or dead ones without slots",
                 observed=entry.line.strip(),
-                advice="add it to the inventory, or remove it: redis-cli --cluster del-node",
+                advice="add its host to the inventory, with redis_state: absent if it is to leave; or remove it: "
+                "redis-cli --cluster del-node",
             )
         yield entry
