@@ -105,6 +105,19 @@ class SimulatedHost(Container):
             raise SimulationError(f"{shlex.join(command)} failed on {self.name}", observed=ended.output.strip()[-500:])
         return ended.output
 
+    def read(self, path: str) -> str:
+        """Return what is in a file, whether the host is running or not. Raises SimulationError.
+
+        Not by a command: of one that ends at once a busy engine may lose the output (seen once with Docker 20.10).
+        """
+        try:
+            parts, _ = self._api.get_archive(self.name, path)
+        except docker.errors.APIError as problem:
+            raise SimulationError(f"{path} of {self.name} cannot be read", observed=str(problem.explanation)) from None
+        with tarfile.open(fileobj=io.BytesIO(b"".join(parts))) as archive:
+            file = archive.extractfile(archive.getmembers()[0])
+            return file.read().decode() if file is not None else ""
+
     def put(self, files: Iterable[File]) -> None:
         """Write files, with their directories, whether the host is running or not."""
         self._api.put_archive(self.name, "/", _archive(files))

@@ -83,7 +83,7 @@ def serving_ssh(host: SimulatedHost, wanted: Host, folder: Path) -> Iterator[Ssh
         host.put([File(f"{FOLDER}/sshd_config", SSHD_CONFIG), File(SUDOERS, sudoers, mode=0o440)])
         host.sure("/usr/sbin/sshd", "-f", f"{FOLDER}/sshd_config")
         for name in ("key", "wrong_key"):
-            _write(folder / name, host.sure("cat", f"{FOLDER}/{name}"))
+            _write(folder / name, host.read(f"{FOLDER}/{name}"))
         for name, key in (("known_hosts", "host_key"), ("other_known_hosts", "other_host_key")):
             _write(folder / name, f"{wanted.ansible_host} {host.sure('cat', f'{FOLDER}/{key}.pub')}")
         _write(folder / "empty_known_hosts", "")

@@ -78,7 +78,7 @@ def serving_tls(gauntlet: Session, folder: Path) -> Iterator[TlsServer]:
         maker = SimulatedHost(gauntlet.engine, f"{name}-openssl")
         maker.start()
         maker.sure("sh", "-c", _script(dialled))
-        made = {each: maker.sure("cat", f"{FOLDER}/{each}") for each in maker.sure("ls", FOLDER).split()}
+        made = {each: maker.read(f"{FOLDER}/{each}") for each in maker.sure("ls", FOLDER).split()}
         for each, text in made.items():
             (folder / each).write_text(text, encoding="ascii")
         api.create_container(
