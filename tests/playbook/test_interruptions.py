@@ -36,7 +36,7 @@ def site(building: Building) -> Site:
 def wait_quiet(site: Site) -> None:
     """Wait until nothing that a killed run has begun goes on on a host: it would be in the next one's way."""
     for name, host in site.hosts.hosts.items():
-        wait_until(lambda h=host: h.run("pgrep", "-f", "BECOME-SUCCESS").code == 1, f"quiet on {name}", 60.0)  # type: ignore[misc]
+        wait_until(lambda h=host: h.run("pgrep", "-f", "BECOME-SUCCES[S]").code == 1, f"quiet on {name}", 60.0)  # type: ignore[misc]
 
 
 def is_changing(site: Site) -> bool:
