@@ -11,7 +11,6 @@ from provisioning.inventory import Node
 from provisioning.live_change import ConvergenceError, LiveChange
 from provisioning.node_entry import NodeEntry
 from provisioning.resp import Refused
-from provisioning.slots import SlotRange
 
 
 def is_blank(view: ClusterView) -> bool:
@@ -35,7 +34,7 @@ def require_one_cluster(change: LiveChange, views: Mapping[str, ClusterView]) ->
         return
     ours = {node.address for node in change.everyone.inventory.nodes}
     ours |= {view.myself.node_id for view in views.values() if view.myself is not None}
-    owned = [{slot for view in part for each in _own_slots(view) for slot in each} for part in parts]
+    owned = [{slot for view in part if view.leads for each in view.leads.slots for slot in each} for part in parts]
     entries = [entry for view in views.values() for entry in view.entries]
     strangers = [entry for entry in entries if entry.is_live and not {entry.address, entry.node_id} & ours]
     if strangers or sum(map(len, owned)) > len(set().union(*owned)):
@@ -62,10 +61,6 @@ def _parts(views: Iterable[ClusterView]) -> Iterator[list[ClusterView]]:
 
 def _knows(view: ClusterView, other: ClusterView) -> bool:
     return other.myself is not None and other.myself.node_id in view.by_id
-
-
-def _own_slots(view: ClusterView) -> tuple[SlotRange, ...]:
-    return view.leads.slots if view.leads is not None else ()
 
 
 def reunite(change: LiveChange, members: Sequence[Node]) -> None:

@@ -97,6 +97,8 @@ def wait_succeeded(change: LiveChange) -> None:
 
     Raises ConvergenceError where that does not happen: who leads then is not for a program to say.
     """
+    if not change.leavers:
+        return
     known = {address for view in change.cluster.views().values() if view is not None for address in view.by_address}
     members = [node for node in change.leavers if node.address in known]
     silent = {node.address: node for node in members if not _answers(change, node)}

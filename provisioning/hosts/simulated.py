@@ -127,10 +127,7 @@ class SimulatedHost(Container):
         return ended.output
 
     def read(self, path: str) -> str:
-        """Return what is in a file, whether the host is running or not. Raises SimulationError.
-
-        Not by a command: of one that ends at once a busy engine may lose the output (seen once with Docker 20.10).
-        """
+        """Return what is in a file, whether the host is running or not. Raises SimulationError."""
         try:
             parts, _ = self._api.get_archive(self.name, path)
         except docker.errors.APIError as problem:

@@ -121,10 +121,10 @@ def _append(cluster: Cluster, ledger: Ledger, ended: threading.Event) -> None:
         link.close()
 
 
-def assert_none_lost(cluster: Cluster, ledgers: Sequence[Ledger], least: int = 100) -> None:
+def assert_none_lost(cluster: Cluster, ledgers: Sequence[Ledger]) -> None:
     """Every shard took so many writes, has all of them, and was never without a master for longer than a failover."""
     for ledger in ledgers:
-        assert ledger.writes > least
+        assert ledger.writes > 100
         assert is_whole(cluster, ledger)
         assert ledger.longest_gap < STALL_SECONDS
 
