@@ -83,12 +83,16 @@ def server(started: SshServer) -> Iterator[SshServer]:
 
 
 def trace(host: SimulatedHost) -> str:
-    """Return what a server, a session or a command leaves on a host: sockets, processes, accounts, files, rules."""
+    """Return what a server, a session or a command leaves on a host: sockets, processes, accounts, files, rules.
+
+    Nothing of the look itself is in it: ``ps`` runs alone, as a neighbour in a pipe that is not yet what it
+    will be is shown under another name.
+    """
     return host.sure(
         "sh",
         "-c",
-        "ss -tlnH | awk '{print $4}' | sort; ps -eo args= | grep -vE '^(ps|grep|sh) '; cat /etc/passwd /etc/group;"
-        " ls -A /run /etc/sudoers.d /home; iptables -S",
+        "all=$(ps -eo args=); printf '%s\\n' \"$all\" | grep -vE '^(ps|sh) '; ss -tlnH | awk '{print $4}' | sort;"
+        " cat /etc/passwd /etc/group; ls -A /run /etc/sudoers.d /home; iptables -S",
     )
 
 
