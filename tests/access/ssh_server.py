@@ -10,10 +10,14 @@ from typing import Any
 
 from provisioning.hosts.simulated import File, SimulatedHost
 from provisioning.inventory import Host
+from provisioning.waiting import wait_until
 
 FOLDER = "/run/redis-gauntlet-ssh"
 SUDOERS = "/etc/sudoers.d/redis-gauntlet"
 PORT = 22
+
+START_SECONDS = 10.0
+"""Budget of its start; it takes a tenth of a second."""
 
 MAY_SUDO, MAY_NOT_SUDO = "deploy", "visitor"
 """Users beside root: sudo lets the first do everything without a password, and asks the second for one."""
@@ -82,6 +86,8 @@ def serving_ssh(host: SimulatedHost, wanted: Host, folder: Path) -> Iterator[Ssh
         sudoers = f"{MAY_SUDO} ALL=(ALL) NOPASSWD: ALL\n{MAY_NOT_SUDO} ALL=(ALL) ALL\n"
         host.put([File(f"{FOLDER}/sshd_config", SSHD_CONFIG), File(SUDOERS, sudoers, mode=0o440)])
         host.sure("/usr/sbin/sshd", "-f", f"{FOLDER}/sshd_config")
+        # It goes into the background before it listens.
+        wait_until(lambda: "[listener]" in host.sure("ps", "-ww", "-eo", "args"), "a listening sshd", START_SECONDS)
         for name in ("key", "wrong_key"):
             _write(folder / name, host.read(f"{FOLDER}/{name}"))
         for name, key in (("known_hosts", "host_key"), ("other_known_hosts", "other_host_key")):

@@ -71,7 +71,7 @@ def started(simulated_host: SimulatedHost, tmp_path_factory: pytest.TempPathFact
     wanted = Host("redis-host-ssh", address, (), address)
     with serving_ssh(simulated_host, wanted, tmp_path_factory.mktemp("ssh")) as server:
         yield server
-    assert trace(simulated_host) == before
+    _wait_as(before, simulated_host)
 
 
 @pytest.fixture
@@ -79,7 +79,11 @@ def server(started: SshServer) -> Iterator[SshServer]:
     """The same for one test, after which it is as before: no session and no command is left."""
     before = trace(started.host)
     yield started
-    wait_until(lambda: trace(started.host) == before, before, SECONDS, shown=lambda: trace(started.host), poll=0.2)
+    _wait_as(before, started.host)
+
+
+def _wait_as(before: str, host: SimulatedHost) -> None:
+    wait_until(lambda: trace(host) == before, before, SECONDS, shown=lambda: trace(host), poll=0.2)
 
 
 def trace(host: SimulatedHost) -> str:
