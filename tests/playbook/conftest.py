@@ -92,7 +92,7 @@ class Site:
             "all nodes",
             cluster.rejoin_budget,
         )
-        return {node.full_name: cluster.info(node)["run_id"] for node in cluster.inventory.nodes}
+        return run_ids(cluster)
 
     @property
     def nodes(self) -> tuple[Node, ...]:
@@ -102,6 +102,11 @@ class Site:
     def node(self, name: str) -> Node:
         """Return the node of that full name."""
         return self.inventory.node(name)
+
+
+def run_ids(cluster: Cluster, but: Node | None = None) -> dict[str, str]:
+    """Return the run id of every server, ``but`` one: another one after each start."""
+    return {node.full_name: cluster.info(node)["run_id"] for node in cluster.inventory.nodes if node != but}
 
 
 def assert_listens_to_the_lan(entered: RemoteHost) -> None:

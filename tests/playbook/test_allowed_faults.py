@@ -15,14 +15,13 @@ import pytest
 
 from fixtures.history.failover import failover_bound
 from fixtures.rules.harm import objection_to_harm
-from provisioning.cluster import Cluster
 from provisioning.errors import FaultError
 from provisioning.faults.injection import EFFECT_SECONDS
 from provisioning.hosts.harm_claim import MARK
 from provisioning.hosts.remote_servers import UNIT
 from provisioning.real_site import LONGEST_HARM, RealSite
 from tests.launched import LAUNCHER, ROOT, Launched, launched
-from tests.playbook.conftest import Building, Site
+from tests.playbook.conftest import Building, Site, run_ids
 
 pytestmark = [pytest.mark.destructive, pytest.mark.slow]
 
@@ -66,29 +65,24 @@ def said_by(run: Launched) -> str:
     return " ".join(run.said.split())
 
 
-def runs(cluster: Cluster) -> dict[str, str]:
-    """Return the run id of every server that answers: another one after each start."""
-    return {node.full_name: cluster.info(node)["run_id"] for node in cluster.inventory.nodes}
-
-
 def test_without_the_inventorys_name_nothing_is_harmed(site: Site, tmp_path: Path) -> None:
     """Another name is refused before anything is asked of a host; without the option no such test is run."""
-    before = runs(site.cluster)
+    before = run_ids(site.cluster)
     refused = broken(site, tmp_path, VICTIM, "another")
     assert refused.is_refusal, refused.said
     assert f"the inventory's own name (redis_cluster_name): {NAME}" in refused.said
     login = {"REDIS_GAUNTLET_PASSWORD": site.password}
     plain = launched(tmp_path / "plain", "--inventory", site.file, "-k", CLAIM, environment=login)
     assert plain.code == pytest.ExitCode.NO_TESTS_COLLECTED, plain.said
-    assert runs(site.cluster) == before
+    assert run_ids(site.cluster) == before
 
 
 def test_the_loss_of_a_host_is_survived_as_predicted(site: Site, tmp_path: Path) -> None:
     """Its two servers die and are started again; all others run on, and masters are where they were."""
-    before, roles = runs(site.cluster), site.cluster.roles()
+    before, roles = run_ids(site.cluster), site.cluster.roles()
     run = broken(site, tmp_path, VICTIM)
     assert (run.code, run.document["verdict"]) == (0, "holds"), run.said
-    after = runs(site.cluster)
+    after = run_ids(site.cluster)
     assert {name for name in before if after[name] != before[name]} == {
         node.full_name for node in site.inventory.host(VICTIM).nodes
     }
@@ -114,12 +108,12 @@ def test_a_fatal_loss_is_refused(site: Site, tmp_path: Path) -> None:
     cluster.wait_quiet()
     try:
         cluster.manual_failover(guest)
-        before = runs(cluster)
+        before = run_ids(cluster)
         run = broken(site, tmp_path, OTHER)
         assert (run.code, run.document["verdict"]) == (1, "unknown"), run.said
         assert f"nothing on {OTHER} may be taken down" in said_by(run)
         assert "1 of 3 masters are left and 2 are needed to elect" in said_by(run)
-        assert runs(cluster) == before
+        assert run_ids(cluster) == before
     finally:
         cluster.restore_layout()
 
@@ -128,15 +122,14 @@ def test_a_second_host_is_not_harmed_while_one_is_ill(site: Site, tmp_path: Path
     """A dead replica elsewhere is enough, and the run says so; a wait for quiet does without that node."""
     cluster = site.cluster
     dead = next(node for node in site.inventory.host("redis-host-1").nodes if node.role == "replica")
-    others = [node for node in site.inventory.nodes if node != dead]
     site.docker(dead.host, "stop", dead.name)
     try:
-        before = {node.full_name: cluster.info(node)["run_id"] for node in others}
+        before = run_ids(cluster, but=dead)
         run = broken(site, tmp_path, OTHER)
         assert (run.code, run.document["verdict"]) == (1, "unknown"), run.said
         assert f"nothing on {OTHER} may be taken down" in said_by(run)
         assert f"{dead.full_name} does not answer" in said_by(run)
-        assert {node.full_name: cluster.info(node)["run_id"] for node in others} == before
+        assert run_ids(cluster, but=dead) == before
         cluster.wait_quiet()
     finally:
         site.docker(dead.host, "start", dead.name)
@@ -161,7 +154,7 @@ def test_a_container_that_is_not_the_nodes_is_not_harmed(site: Site, real: RealS
 
 def test_nothing_is_killed_without_permission_for_that_host(site: Site, real: RealSite) -> None:
     """Permission for one host is none for another, and each is good for one kill."""
-    before = runs(site.cluster)
+    before = run_ids(site.cluster)
     with pytest.raises(FaultError, match="without permission"):
         real.kill(VICTIM)
     real.permit(OTHER)
@@ -169,7 +162,7 @@ def test_nothing_is_killed_without_permission_for_that_host(site: Site, real: Re
         real.kill(VICTIM)
     with pytest.raises(FaultError, match="without permission"):
         real.kill(OTHER)
-    assert runs(site.cluster) == before
+    assert run_ids(site.cluster) == before
 
 
 def test_one_run_at_a_time_has_the_hosts(site: Site, real: RealSite, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from provisioning.resp import Connection, Refused
 from tests.launched import Launched, launched
 from tests.playbook.ansible import COMMAND, Played, play
 from tests.playbook.command_lines import watched_command_lines
-from tests.playbook.conftest import Building, Site
+from tests.playbook.conftest import Building, Site, run_ids
 from tests.playbook.ledger import assert_none_lost, writing_steadily
 
 pytestmark = [pytest.mark.destructive, pytest.mark.slow]
@@ -122,7 +122,7 @@ def test_the_gate_opens_the_same_vault(vaulted: Vaulted, tmp_path: Path) -> None
 def test_a_password_that_nodes_do_not_have_changes_nothing(vaulted: Vaulted, further: dict[str, str]) -> None:
     """Without the previous password, or with a wrong one, one message says what is wrong, before anything is done."""
     cluster = Cluster(with_password(vaulted, FIRST), read_only=False)
-    before = {node.full_name: cluster.info(node)["run_id"] for node in cluster.inventory.nodes}
+    before = run_ids(cluster)
     kept = dict(vaulted.passwords)
     run = vaulted.play(redis_password=SECOND, **further)
     vaulted.passwords = kept
@@ -130,7 +130,7 @@ def test_a_password_that_nodes_do_not_have_changes_nothing(vaulted: Vaulted, fur
     assert (run.changed, sum(each["failed"] for each in run.recap.values())) == (0, 1), run.output
     assert "do not take the inventory's password" in run.output
     assert not [each for each in (FIRST, SECOND, NEVER) if each in run.output]
-    assert {node.full_name: cluster.info(node)["run_id"] for node in cluster.inventory.nodes} == before
+    assert run_ids(cluster) == before
     assert {takes(node) for node in with_password(vaulted, SECOND).nodes} == {False}
 
 
