@@ -11,6 +11,15 @@ from ansible.plugins.action import ActionBase
 
 sys.path.insert(0, str(Path(__file__).parents[4]))
 
+# Here and not in ``run``: Ansible loads this file once, before it forks a worker for each task and host.
+LACKING = ""
+try:
+    from provisioning.errors import GauntletError
+    from provisioning.for_ansible import act
+    from provisioning.resp import Refused
+except ImportError as missing:
+    LACKING = str(missing)
+
 GROUP = "redis_cluster"
 """The hosts of the cluster in Ansible's inventory."""
 
@@ -26,17 +35,13 @@ class ActionModule(ActionBase):  # type: ignore[misc]
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Return the task's result. What the project refuses is a failed task with its message."""
         super().run(tmp, task_vars)
-        known = task_vars or {}
-        try:
-            from provisioning.errors import GauntletError
-            from provisioning.for_ansible import act
-            from provisioning.resp import Refused
-        except ImportError as problem:
+        if LACKING:
             return {
                 "failed": True,
-                "msg": f"this Ansible's Python lacks what the project needs: {problem}\n"
+                "msg": f"this Ansible's Python lacks what the project needs: {LACKING}\n"
                 "  what to do: make ansible, and then .venv/bin/ansible-playbook",
             }
+        known = task_vars or {}
         arguments = _plain(self._task.args)
         hosts = known.get("groups", {}).get(GROUP, [])
         variables = {str(name): _of_host(known["hostvars"][name]) for name in hosts}
