@@ -7,9 +7,11 @@ import shlex
 import tarfile
 import time
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from secrets import token_hex
+from types import MappingProxyType
 from typing import Any
 
 import docker.errors
@@ -21,8 +23,8 @@ from provisioning.errors import OwnershipError, SimulationError
 
 LAN = "lan"
 
-HELD = 'exec 2>&1; word=$1; shift; "$@" </dev/null; echo "$word ended $?"; read -r _'
-"""Runs a command, says how it ended, and stays until it is told to go. In no list of processes stands what it says."""
+HELD = 'read -r word || exit; exec 2>&1; "$@" </dev/null; echo "$word ended $?"; read -r _'
+"""Waits for a word, runs a command, says that and how it ended, and stays until it is told to go."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +90,32 @@ class Container:
             raise SimulationError(f"the log of {self.name} cannot be read", observed=str(problem.explanation)) from None
         return raw.decode("utf-8", "replace")
 
+    def run(self, *command: str, environment: Mapping[str, str] = MappingProxyType({})) -> Exit:
+        """Run a command in it and return its exit code and output.
+
+        It begins when the connection is ours: what comes in one piece with the head of the engine's answer,
+        docker-py 7 leaves in a buffer that nobody reads. It ends when all has come.
+        """
+        word = token_hex(8)
+        job = self._api.exec_create(
+            self.name, ["sh", "-c", HELD, "sh", *command], stdin=True, environment=dict(environment)
+        )
+        stream = self._api.exec_start(job["Id"], socket=True)
+        tell = getattr(stream, "_sock", stream).sendall
+        output = b""
+        try:
+            with suppress(ConnectionError):  # it was killed, shell and all, as where the host dies
+                tell(f"{word}\n".encode())
+                for _, part in frames_iter(stream, tty=False):  # type: ignore[no-untyped-call]
+                    output += part
+                    before, ended, code = output.rpartition(f"{word} ended ".encode())
+                    if ended and code.endswith(b"\n"):
+                        tell(b"\n")
+                        return Exit(int(code), before.decode("utf-8", "replace"))
+        finally:
+            stream.close()
+        return Exit(self._api.exec_inspect(job["Id"])["ExitCode"], output.decode("utf-8", "replace"))
+
 
 class SimulatedHost(Container):
     """The container that is the host. ``testinfra`` looks into it through ``docker exec``."""
@@ -96,28 +124,6 @@ class SimulatedHost(Container):
     def testinfra(self) -> Any:
         """The testinfra host (backend ``docker://``) for this container."""
         return testinfra.get_host(f"docker://{self.name}")
-
-    def run(self, *command: str) -> Exit:
-        """Run a command on the host and return its exit code and output.
-
-        A busy engine may lose the output of a command that ends at once (seen with Docker 20.10). So the shell
-        that runs it waits for our word that all has come.
-        """
-        word = token_hex(8)
-        job = self._api.exec_create(self.name, ["sh", "-c", HELD, "sh", word, *command], stdin=True)
-        stream = self._api.exec_start(job["Id"], socket=True)
-        output = b""
-        try:
-            for _, part in frames_iter(stream, tty=False):  # type: ignore[no-untyped-call]
-                output += part
-                before, ended, code = output.rpartition(f"{word} ended ".encode())
-                if ended and code.endswith(b"\n"):
-                    getattr(stream, "_sock", stream).sendall(b"\n")
-                    return Exit(int(code), before.decode("utf-8", "replace"))
-        finally:
-            stream.close()
-        # Killed, shell and all, as where the host dies.
-        return Exit(self._api.exec_inspect(job["Id"])["ExitCode"], output.decode("utf-8", "replace"))
 
     def sure(self, *command: str) -> str:
         """Run a command that must succeed and return its output. Raises SimulationError."""

@@ -6,7 +6,6 @@ import os
 import re
 import subprocess
 from collections.abc import Iterable
-from typing import Any
 
 from fixtures.rules.finding import Finding
 from provisioning.cluster import Cluster
@@ -48,12 +47,9 @@ def repair(cluster: Cluster, findings: Iterable[Finding]) -> list[str]:
 
 def inside(cluster: Cluster, node: Node, command: str, seconds: float = LINE_SECONDS) -> Exit:
     """Run a shell command in the node's container, logged in; cut off after that time (exit code 137)."""
-    api: Any = cluster.simulated.engine.client.api
     login = {f"{name}CLI_AUTH": node.password for name in ("REDIS", "VALKEY")}
-    words = ["timeout", "-s", "KILL", str(seconds), "sh", "-c", CLIENT + command]
-    job = api.exec_create(cluster.simulated.nodes[node.full_name].name, words, environment=login)
-    output: bytes = api.exec_start(job["Id"])
-    return Exit(api.exec_inspect(job["Id"])["ExitCode"], output.decode("utf-8", "replace"))
+    words = ("timeout", "-s", "KILL", str(seconds), "sh", "-c", CLIENT + command)
+    return cluster.simulated.nodes[node.full_name].run(*words, environment=login)
 
 
 def _on_a_node(cluster: Cluster, line: str) -> Exit:

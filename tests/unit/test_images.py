@@ -17,6 +17,7 @@ from provisioning import debian_images, docker_engine, images, registry, server_
 from provisioning.debian_images import RECIPE_LABEL, DebianImage
 from provisioning.docker_engine import Engine
 from provisioning.errors import ImageError
+from provisioning.hosts.simulated import Container
 from provisioning.images import ServerImage, host_image, server_image
 from provisioning.server_identity import ServerIdentity, parse_identity
 
@@ -210,7 +211,7 @@ def test_debian_image_behaves_like_the_official(engine: Engine, server: ServerIm
     try:
         container.start()
         look = "sed -n 's/^Uid:\\t//p; s/^CapEff:\\t//p' /proc/1/status; stat -c %u:%g /data"
-        shown = container.exec_run(["sh", "-c", look])
-        assert shown.output == b"999\t999\t999\t999\n0000000000000000\n999:999\n"
+        shown = Container(engine, str(container.name)).run("sh", "-c", look)
+        assert shown.output == "999\t999\t999\t999\n0000000000000000\n999:999\n"
     finally:
         container.remove(force=True, v=True)
