@@ -10,10 +10,6 @@ from typing import Any
 from provisioning.docker_engine import Engine
 from provisioning.errors import SimulationError
 from provisioning.hosts.engine import EngineHost
-from provisioning.waiting import wait_until
-
-BOOT_SECONDS = 90.0
-"""From the start of a host until sshd and its engine answer; 4 s on an idle machine."""
 
 COPY_SECONDS = 120
 """For an image into an engine, or for an engine's data into another volume; a second or two on an idle machine."""
@@ -33,7 +29,7 @@ def prepare_volume(
     api.create_container(name=host.name, image=host_image, labels=dict(labels), **options)
     host.start()
     try:
-        wait_until(lambda: host.run("docker", "version").code == 0, "an engine in a container", BOOT_SECONDS, poll=0.2)
+        host.wait_booted(lambda: host.run("docker", "version").code == 0, "an engine in a container")
         for each in server_images:
             _load(each, host.name)
         host.sure("systemctl", "stop", "docker", "containerd")

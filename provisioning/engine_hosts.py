@@ -16,15 +16,14 @@ import yaml
 
 from provisioning.debian_images import BARE, WITH_ENGINE
 from provisioning.docker_engine import Engine, Report
-from provisioning.engine_data import BOOT_SECONDS, COPY_SECONDS, copy_volume, prepare_volume
+from provisioning.engine_data import COPY_SECONDS, copy_volume, prepare_volume
 from provisioning.errors import SimulationError
-from provisioning.hosts.engine import EngineHost
+from provisioning.hosts.engine import BOOT_SECONDS, EngineHost
 from provisioning.hosts.simulated import File, SimulatedHost
 from provisioning.images import host_image, server_image
 from provisioning.inventory import Host, Inventory
 from provisioning.networks import HostNetworks, build_networks
 from provisioning.ownership import CLUSTER_LABEL, Run, objects, remove
-from provisioning.waiting import wait_until
 
 DOCKERS_SUBNET = "172.17.0.0/16"
 """Of an engine's default bridge, where nothing else is said and nobody else has it."""
@@ -131,13 +130,7 @@ class EngineHosts:
             state = host.run("systemctl", "is-system-running").output.strip()
             return state in ("running", "degraded") and _greets(self.address(name))
 
-        wait_until(
-            up,
-            f"{name} is up",
-            BOOT_SECONDS,
-            shown=lambda: host.run("systemctl", "list-jobs", "--no-pager").output[-500:],
-            poll=0.2,
-        )
+        host.wait_booted(up, f"{name} is up")
 
     def client(self, server_image: str) -> SimulatedHost:
         """Return a machine on the LAN that is no host of the cluster, with the redis-cli of that image.

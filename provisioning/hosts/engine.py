@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
+import docker.errors
+
+from provisioning.errors import SimulationError
 from provisioning.hosts.simulated import SimulatedHost
+from provisioning.waiting import wait_until
+
+BOOT_SECONDS = 90.0
+"""From the start of a host until sshd and its engine answer; 4 s on an idle machine."""
 
 CAPABILITIES = {"cap_add": ["ALL"], "cap_drop": ["SYS_RESOURCE"]}
 """All but the one that not every machine may give; `--privileged` would ask for it."""
@@ -24,6 +33,21 @@ KERNEL_SETTINGS = {
 """Settings of the one kernel that all hosts share. Each host gets a file of its own in place of each, with the value
 of an untuned machine: tuning a host is seen there, and changes nothing on the machine below."""
 
+UNWANTED = (
+    "console-getty.service",
+    "systemd-ask-password-console.path",
+    "systemd-ask-password-wall.path",
+    "apt-daily.timer",
+    "apt-daily-upgrade.timer",
+)
+"""Nobody sits at a console here: the first three take 3 of the 9 inotify instances of a host, and all hosts share the
+128 that a machine has for root. The timers would take the lock of apt at a time that nobody chose."""
+
+NO_INSTANCE = "Too many open files"
+"""What systemd says when root has no inotify instance left."""
+
+MORE_INSTANCES = "run fewer at a time (WORKERS=2), or as root: sysctl fs.inotify.max_user_instances=512"
+
 ENTRY = "\n".join(
     [
         "for each in /sys/fs/cgroup/*; do mount -o remount,bind,rw $each 2>/dev/null; done",  # cgroup v1
@@ -32,6 +56,8 @@ ENTRY = "\n".join(
             f"f=/var/lib/kernel/{path.rpartition('/')[2]}; [ -f $f ] || echo '{value}' > $f; mount --bind $f {path}"
             for path, value in KERNEL_SETTINGS.items()
         ),
+        "mkdir -p /run/systemd/system",
+        *(f"ln -s /dev/null /run/systemd/system/{unit}" for unit in UNWANTED),
         "[ -f /etc/ssh/ssh_host_ed25519_key ] || ssh-keygen -q -A",
         "exec /sbin/init",
     ]
@@ -68,6 +94,36 @@ class EngineHost(SimulatedHost):
                 **UNMASKED,
             },
         }
+
+    def wait_booted(self, ready: Callable[[], bool], expected: str) -> None:
+        """Wait until the host, once started, is ready.
+
+        Raises WaitTimeout with what it still waits for, or SimulationError when it went down.
+        """
+
+        def look() -> bool:
+            try:
+                return ready()
+            except docker.errors.APIError:
+                if self.running:
+                    raise
+                raise self._down(expected) from None
+
+        wait_until(look, expected, BOOT_SECONDS, shown=self._unfinished, poll=0.2)
+
+    def _down(self, expected: str) -> SimulationError:
+        lines = re.sub(r"\x1b\[[0-9;]*m", "", self.log()).splitlines()
+        observed = " / ".join(line.partition(" ")[2].strip() for line in lines[-4:])
+        advice = MORE_INSTANCES if NO_INSTANCE in observed else ""
+        return SimulationError(
+            f"{self.name} went down while it started", expected=expected, observed=observed, advice=advice
+        )
+
+    def _unfinished(self) -> str:
+        """What its systemd has not done yet, and what it complains of."""
+        jobs = self.run("systemctl", "list-jobs", "--no-pager").output[-500:]
+        errors = self.run("journalctl", "--boot", "--quiet", "--no-pager", "--priority=err", "--lines=5").output[-500:]
+        return f"{jobs}{errors}{MORE_INSTANCES if NO_INSTANCE in errors else ''}"
 
     @cached_property
     def host_key(self) -> str:

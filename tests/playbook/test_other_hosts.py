@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from provisioning.convergence import Convergence
-from provisioning.engine_data import BOOT_SECONDS
-from provisioning.hosts.engine import EngineHost
+from provisioning.hosts.engine import BOOT_SECONDS, EngineHost
 from provisioning.inventory import Host, Inventory, Node
 from provisioning.redis_conf import render_redis_conf
 from provisioning.waiting import wait_until
