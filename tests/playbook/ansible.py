@@ -21,6 +21,9 @@ PLAYBOOK = ROOT / "provisioning" / "playbook.yaml"
 TEARDOWN = ROOT / "provisioning" / "teardown.yaml"
 COMMAND = Path(sys.executable).with_name("ansible-playbook")
 
+WITH_US = ("setpriv", "--pdeathsig", "KILL")
+"""It ends with who started it, also where that is killed: alone it would wait for ever for hosts that are gone."""
+
 PLAY_SECONDS = 400
 """Budget for one run: 35 to 60 s from nothing on an idle machine."""
 
@@ -87,7 +90,7 @@ def play(
     login = {"REDIS_GAUNTLET_PASSWORD": password} if password else {}
     began = time.monotonic()
     running = subprocess.Popen(
-        [str(COMMAND), "-i", str(inventory), str(playbook), *arguments],
+        [*WITH_US, str(COMMAND), "-i", str(inventory), str(playbook), *arguments],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
