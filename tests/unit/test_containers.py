@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from http.client import HTTPResponse
 
 import pytest
 
-from provisioning import docker_engine
 from provisioning.docker_engine import Engine
 from provisioning.errors import SimulationError
 from provisioning.hosts.engine import MORE_INSTANCES, EngineHost
 from provisioning.hosts.simulated import Container, Exit
-from provisioning.images import server_image
+from tests.unit.conftest import Starting
 
 pytestmark = pytest.mark.unit
 
@@ -22,34 +20,11 @@ LATE_SECONDS = 0.4
 """Long enough for a command that has begun to end: what it says is then there with the head of the answer."""
 
 
-@contextmanager
-def started(engine: Engine, script: str) -> Iterator[str]:
-    """The name of a container that runs a shell script."""
-    made = engine.client.containers.create(
-        server_image(engine, None, print).reference,
-        ["-c", script],
-        entrypoint=["sh"],
-        labels={"redis-gauntlet": "1"},
-        network_disabled=True,
-    )
-    try:
-        made.start()
-        yield str(made.name)
-    finally:
-        made.remove(force=True, v=True)
-
-
 @pytest.fixture(scope="module")
-def engine() -> Engine:
-    """The engine below."""
-    return docker_engine.connect()
-
-
-@pytest.fixture(scope="module")
-def container(engine: Engine) -> Iterator[Container]:
+def container(started: Starting) -> Iterator[Container]:
     """A container that does nothing."""
-    with started(engine, "exec sleep 120") as name:
-        yield Container(engine, name)
+    with started("-c", "exec sleep 120", entrypoint=["sh"]) as made:
+        yield made
 
 
 @pytest.fixture
@@ -87,10 +62,13 @@ def test_a_command_that_is_killed_with_its_shell_is_known(container: Container) 
     ("last_words", "advice"),
     [("no init found", ""), ("Failed to allocate manager object: Too many open files", MORE_INSTANCES)],
 )
-def test_a_host_that_goes_down_while_it_starts_says_why(engine: Engine, last_words: str, advice: str) -> None:
+def test_a_host_that_goes_down_while_it_starts_says_why(
+    engine: Engine, started: Starting, last_words: str, advice: str
+) -> None:
     """It is not waited for, its last words are told, and where systemd lacks something of the kernel, what to do."""
-    with started(engine, f"echo begins; printf '\\033[0;1;31m{last_words}\\033[0m\\n'") as name:
-        host = EngineHost(engine, name)
+    script = f"echo begins; printf '\\033[0;1;31m{last_words}\\033[0m\\n'"
+    with started("-c", script, entrypoint=["sh"]) as container:
+        host = EngineHost(engine, container.name)
         with pytest.raises(SimulationError) as told:
             host.wait_booted(lambda: host.run("true").code > 255, "the host is up")
     assert (told.value.observed, told.value.advice) == (f"begins / {last_words}", advice)

@@ -13,28 +13,18 @@ from pathlib import Path
 import docker.errors
 import pytest
 
-from provisioning import debian_images, docker_engine, images, registry, server_identity
+from provisioning import debian_images, images, registry, server_identity
 from provisioning.debian_images import RECIPE_LABEL, DebianImage
 from provisioning.docker_engine import Engine
 from provisioning.errors import ImageError
-from provisioning.hosts.simulated import Container
 from provisioning.images import ServerImage, host_image, server_image
 from provisioning.server_identity import ServerIdentity, parse_identity
+from tests.unit.conftest import Starting
 
 pytestmark = pytest.mark.unit
 
 NOWHERE = "127.0.0.1:1/nobody/nothing:1"
 """A reference to a registry that nobody runs."""
-
-
-@pytest.fixture(scope="module")
-def engine() -> Engine:
-    return docker_engine.connect()
-
-
-@pytest.fixture(scope="module")
-def server(engine: Engine) -> ServerImage:
-    return server_image(engine, None, print)
 
 
 @pytest.fixture
@@ -200,18 +190,11 @@ def test_recipe_decides_the_tag(monkeypatch: pytest.MonkeyPatch) -> None:
     assert changed != debian_images.server("redis", "trixie").recipe
 
 
-def test_debian_image_behaves_like_the_official(engine: Engine, server: ServerImage) -> None:
+def test_debian_image_behaves_like_the_official(started: Starting, server: ServerImage) -> None:
     """The image from Debian packages runs the server as uid 999 without capabilities, and owns /data."""
     if server.origin != "built from Debian packages":
         pytest.skip("the official image is used here")
     assert (server.uid, server.gid) == (999, 999)
-    container = engine.client.containers.create(
-        server.reference, ["--port", "7000", "--save", ""], labels={"redis-gauntlet": "1"}, network_disabled=True
-    )
-    try:
-        container.start()
-        look = "sed -n 's/^Uid:\\t//p; s/^CapEff:\\t//p' /proc/1/status; stat -c %u:%g /data"
-        shown = Container(engine, str(container.name)).run("sh", "-c", look)
-        assert shown.output == "999\t999\t999\t999\n0000000000000000\n999:999\n"
-    finally:
-        container.remove(force=True, v=True)
+    look = "sed -n 's/^Uid:\\t//p; s/^CapEff:\\t//p' /proc/1/status; stat -c %u:%g /data"
+    with started("--port", "7000", "--save", "") as container:
+        assert container.run("sh", "-c", look).output == "999\t999\t999\t999\n0000000000000000\n999:999\n"
