@@ -6,13 +6,13 @@ decides them, where a shard is new, or where a node leaves.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from provisioning.cluster_view import ClusterView
-from provisioning.errors import NodeUnreachable
 from provisioning.evidence.collect import MEMBERSHIP
 from provisioning.formation import identities, join
-from provisioning.live_change import LiveChange
+from provisioning.inventory import Node
+from provisioning.live_change import LiveChange, views_of_all, views_of_living
 from provisioning.live_settings import mend_settings
 from provisioning.membership import (
     dismiss,
@@ -23,7 +23,6 @@ from provisioning.membership import (
     require_one_cluster,
     reunite,
 )
-from provisioning.resp import Refused
 from provisioning.shard_places import place_replicas, replace_lost_masters, wait_succeeded
 from provisioning.slot_shares import move_slots, own_all
 
@@ -40,7 +39,8 @@ class Convergence(LiveChange):
 
         Raises ConvergenceError where a node does not answer or holds what it should not, Refused, WaitTimeout.
         """
-        views = self._views()
+        asked = self.inventory.nodes
+        views = self._living(asked) if self.pretend else views_of_all(self.cluster, asked, self.patience)
         absent = [node for node in self.inventory.nodes if node.full_name not in views]
         blank = [node for node in self.inventory.nodes if node not in absent and is_blank(views[node.full_name])]
         members = [node for node in self.inventory.nodes if node not in (*blank, *absent)]
@@ -68,22 +68,8 @@ class Convergence(LiveChange):
         dismiss(self)
         forget_the_dead(self)
 
-    def _views(self) -> dict[str, ClusterView]:
-        """Return every node's view, once all answer; with ``pretend`` of those that do. Raises Refused."""
-
-        def answers() -> dict[str, ClusterView] | None:
-            found = {}
-            for node in self.inventory.nodes:
-                try:
-                    found[node.full_name] = self.cluster.view(node)
-                except NodeUnreachable:
-                    continue
-                except Refused as refusal:
-                    if refusal.code != "LOADING":
-                        raise
-            return found if self.pretend or len(found) == len(self.inventory.nodes) else None
-
-        return self.cluster.wait_for(answers, "an answer of every node", self.budget)
+    def _living(self, nodes: Sequence[Node]) -> dict[str, ClusterView]:
+        return {name: view for name, view in views_of_living(self.cluster, nodes).items() if view is not None}
 
     def _is_unformed(self, views: Mapping[str, ClusterView]) -> bool:
         """True where nobody knows anybody or has a key: no cluster yet, or one whose formation was cut short."""

@@ -29,6 +29,12 @@ PATIENCE_SECONDS = 600.0
 
 PLACE = "of Ansible"
 
+NEWEST = "8"
+"""What an image is taken to have while check mode only pretends that it is there."""
+
+TRIES = 3
+"""A convergence is tried again that often where a node loads or is silent for a moment: what is done it finds done."""
+
 
 def act(what: str, arguments: Mapping[str, Any], variables: Mapping[str, Mapping[str, Any]], pretend: bool) -> Any:
     """Do one thing for the playbook and return what its task returns: a mapping with ``changed``.
@@ -98,7 +104,7 @@ def _described(node: Node) -> dict[str, Any]:
 def _configuration(wish: Wish) -> Mapping[str, Any]:
     """Return the text of one node's configuration file for a server of that version, and its checksum."""
     node = wish.inventory.node(str(wish.arguments["node"]))
-    text = render_redis_conf(wish.inventory, node, str(wish.arguments["version"]))
+    text = render_redis_conf(wish.inventory, node, str(wish.arguments["version"]) or NEWEST)
     return {"text": text, "checksum": hashlib.sha256(text.encode()).hexdigest()}
 
 
@@ -128,8 +134,16 @@ def _answers(node: Node) -> bool:
 
 
 def _converge(wish: Wish) -> Mapping[str, Any]:
-    done = Convergence(wish.reached, wish.pretend, wish.leaving, PATIENCE_SECONDS).run()
-    return {"changed": bool(done), "done": done}
+    change = Convergence(wish.reached, wish.pretend, wish.leaving, PATIENCE_SECONDS)
+    for left in reversed(range(TRIES)):
+        try:
+            change.run()
+            break
+        except (NodeUnreachable, Refused) as problem:
+            passing = isinstance(problem, NodeUnreachable) or problem.code == "LOADING"
+            if not passing or not left:
+                raise
+    return {"changed": bool(change.done), "done": change.done}
 
 
 def _order(wish: Wish) -> Mapping[str, Any]:
@@ -140,8 +154,9 @@ def _order(wish: Wish) -> Mapping[str, Any]:
 def _containers(wish: Wish) -> Mapping[str, Any]:
     """Refuse a host's containers where they are another cluster's; and a server that is no successor of what runs.
 
-    ``containers`` are lines of name, state, and the labels that say version and cluster; without ``server`` and its
-    ``version`` nothing is to be made. Those of nobody, as of a cluster that was made by hand, are taken over.
+    ``containers`` are lines of name, state, and the labels that say version and cluster; without a ``version`` of the
+    ``server`` nothing is to be made, or not known yet. Those of nobody, as of a cluster that was made by hand, are
+    taken over.
     """
     hosts = (*wish.inventory.hosts, *wish.leaving)
     names = {node.container or node.name for host in hosts for node in host.nodes}
@@ -154,14 +169,22 @@ def _containers(wish: Wish) -> Mapping[str, Any]:
             observed=", ".join(f"{name} is of {cluster}" for name, cluster in others.items()),
             advice="take the host out of this inventory, or give the nodes other containers (redis_nodes)",
         )
-    if "server" in wish.arguments:
+    if wish.arguments.get("version"):
         made_with = {name: version for name, _, version, _ in found if version}
         require_fit(Cluster(wish.reached), str(wish.arguments["server"]), str(wish.arguments["version"]), made_with)
     return {}
 
 
-def _make_way(wish: Wish) -> Mapping[str, Any]:
-    """Let replicas take over from ``nodes`` that begin without data; nobody may be where ``unmade`` nodes shall be."""
+def _beginning(wish: Wish) -> Mapping[str, Any]:
+    """Refuse where another server is where ``unmade`` nodes shall be, or hosts have servers of several ``versions``."""
+    versions = {str(host): str(version) for host, version in wish.arguments["versions"].items() if version}
+    if len(set(versions.values())) > 1:
+        raise PlaybookError(
+            "the image is not the same one on every host",
+            expected="one server for all nodes",
+            observed=", ".join(f"{version} on {host}" for host, version in versions.items()),
+            advice="name an exact version in redis_image, or a digest; or docker pull on every host",
+        )
     for name in wish.arguments["unmade"]:
         if _answers(node := wish.inventory.node(str(name))):
             raise PlaybookError(
@@ -170,7 +193,13 @@ def _make_way(wish: Wish) -> Mapping[str, Any]:
                 observed="an answer, and no such container on that host",
                 advice="name the container that runs there (redis_nodes), or stop what has its port",
             )
-    done = make_way(Cluster(wish.reached, read_only=False), list(wish.arguments["nodes"]), pretend=wish.pretend)
+    return {}
+
+
+def _make_way(wish: Wish) -> Mapping[str, Any]:
+    """Let replicas take over from ``nodes`` that are about to begin without data."""
+    cluster = Cluster(wish.reached, read_only=False)
+    done = make_way(cluster, list(wish.arguments["nodes"]), patience=PATIENCE_SECONDS, pretend=wish.pretend)
     return {"changed": bool(done), "done": done}
 
 
@@ -203,6 +232,7 @@ DEEDS: Mapping[str, Callable[[Wish], Mapping[str, Any]]] = {
     "password": _password,
     "converge": _converge,
     "containers": _containers,
+    "beginning": _beginning,
     "make_way": _make_way,
     "order": _order,
     "step_down": _step_down,

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from provisioning.cluster import Cluster
 from provisioning.cluster_view import ClusterView
-from provisioning.errors import GauntletError, WaitTimeout
+from provisioning.errors import GauntletError, NodeUnreachable, WaitTimeout
 from provisioning.inventory import Host, Inventory, Node
+from provisioning.resp import Refused
 
 ELECTION_NODE_TIMEOUTS = 4
 """For detection and an election without our help; with a majority of masters it takes under 2 and 3 s."""
@@ -16,6 +18,50 @@ ELECTION_NODE_TIMEOUTS = 4
 
 class ConvergenceError(GauntletError):
     """A cluster cannot be brought to its inventory without a decision that is a person's."""
+
+
+def views_of_living(cluster: Cluster, nodes: Sequence[Node]) -> dict[str, ClusterView | None]:
+    """Return the views of those nodes that answer, by full name; None for one that still loads its data.
+
+    Raises Refused for anything else that a node refuses.
+    """
+    found: dict[str, ClusterView | None] = {}
+    for node in nodes:
+        try:
+            found[node.full_name] = cluster.view(node)
+        except NodeUnreachable:
+            continue
+        except Refused as refusal:
+            if refusal.code != "LOADING":
+                raise
+            found[node.full_name] = None
+    return found
+
+
+def views_of_all(cluster: Cluster, nodes: Sequence[Node], patience: float) -> dict[str, ClusterView]:
+    """Return the views of all these nodes; who loads its data is waited for ``patience`` seconds.
+
+    A server answers before it loads: one that is silent for longer than a restart takes does not run.
+    Raises Refused, ConvergenceError that names who is silent, WaitTimeout.
+    """
+
+    def silent() -> list[str]:
+        return [node.full_name for node in nodes if node.full_name not in views_of_living(cluster, nodes)]
+
+    def loaded() -> dict[str, ClusterView] | None:
+        views = {name: view for name, view in views_of_living(cluster, nodes).items() if view is not None}
+        return views if len(views) == len(nodes) else None
+
+    try:
+        cluster.wait_for(lambda: not silent(), "an answer of every node", cluster.rejoin_budget)
+    except WaitTimeout:
+        raise ConvergenceError(
+            f"no answer from {', '.join(silent())}",
+            expected=f"a server there within {cluster.rejoin_budget:.0f} s",
+            observed="none",
+            advice="see why on its host (docker ps, docker logs), correct it, and run this again",
+        ) from None
+    return cluster.wait_for(loaded, "nodes that have loaded their data", max(patience, cluster.rejoin_budget))
 
 
 @dataclass

@@ -9,19 +9,25 @@ from provisioning.cluster import Cluster
 from provisioning.cluster_view import ClusterView
 from provisioning.errors import WaitTimeout
 from provisioning.inventory import Node
-from provisioning.live_change import ELECTION_NODE_TIMEOUTS, ConvergenceError
+from provisioning.live_change import ELECTION_NODE_TIMEOUTS, ConvergenceError, views_of_all
 from provisioning.node_entry import NodeEntry
 
 
-def make_way(cluster: Cluster, newborn: Collection[str], *, pretend: bool = False) -> list[str]:
+def make_way(cluster: Cluster, newborn: Collection[str], *, patience: float = 0.0, pretend: bool = False) -> list[str]:
     """Let replicas take over from masters that are about to be started with nothing; return what was done.
+
+    All others run: whether a newborn node owned slots, and who has its data, is known once each of them answers, which
+    may take ``patience`` seconds where they load much. With ``pretend`` only those are asked that answer.
 
     A replica dials its master's address, whoever is there: of a blank server it would copy the emptiness within a
     second. Where a majority of masters is left the election is waited for; else the replica is told to take over.
-    ``newborn`` are full names. Raises ConvergenceError where nobody alive has the data of such a master, Refused,
-    WaitTimeout where an heir does not become the owner.
+    ``newborn`` are full names. Raises ConvergenceError where nobody alive has the data of such a master or one that
+    may know does not answer, Refused, WaitTimeout where an heir does not become the owner.
     """
     done = []
+    if newborn and not pretend:
+        others = [node for node in cluster.inventory.nodes if node.full_name not in newborn]
+        views_of_all(cluster, others, patience)
     for node in cluster.inventory.nodes:
         lost = _owner_at(cluster, node, newborn) if node.full_name in newborn else None
         if lost is None:

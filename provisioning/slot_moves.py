@@ -94,7 +94,9 @@ def _settle(link: Connection, commands: Sequence[Sequence[str | int]]) -> None:
 
 def _move_keys(source: Connection, target: Node, slots: Sequence[int]) -> None:
     login = ("AUTH2", target.user, target.password) if target.user else ("AUTH", target.password)
-    place = ("MIGRATE", target.lan, target.port, "", 0, MIGRATE_MS, *(login if target.password else ()), "KEYS")
+    # REPLACE: a MIGRATE that was cut short may have left a copy there. Until a key has moved the source serves it.
+    options = ("REPLACE", *(login if target.password else ()), "KEYS")
+    place = ("MIGRATE", target.lan, target.port, "", 0, MIGRATE_MS, *options)
     questions = [("CLUSTER", "GETKEYSINSLOT", slot, KEYS_AT_ONCE) for slot in slots]
     while held := [keys for keys in source.calls(questions) if keys]:
         for keys in held:

@@ -117,7 +117,32 @@ def test_a_master_whose_data_nobody_has_is_not_begun_blank(fresh_cluster: Cluste
     shard = fresh_cluster.inventory.shards[0]
     kill(fresh_cluster, *shard.nodes)
     with pytest.raises(ConvergenceError, match="no live node has it"):
+        make_way(fresh_cluster, [node.full_name for node in shard.nodes])
+
+
+def test_a_master_is_not_begun_blank_while_its_replica_is_silent(fresh_cluster: Cluster) -> None:
+    """Whoever may have the data is waited for, and named: what nobody has said is unknown, not lost."""
+    shard = fresh_cluster.inventory.shards[0]
+    kill(fresh_cluster, *shard.nodes)
+    with pytest.raises(ConvergenceError, match=f"no answer from {shard.replicas[0].full_name}"):
         make_way(fresh_cluster, [shard.master.full_name])
+
+
+def test_of_a_cluster_that_was_down_the_replica_takes_over_from_a_blank_master(fresh_cluster: Cluster) -> None:
+    """Nobody has seen the master die, and its replica has just started: it is found by what the others remember."""
+    inventory, shard = fresh_cluster.inventory, fresh_cluster.inventory.shards[0]
+    (replica,), slot = shard.replicas, shard.master.slots[0].first
+    key = key_in_slot(slot, "kept:")
+    assert fresh_cluster.call(shard.master, "SET", key, "value") == "OK"
+    fresh_cluster.wait_replica(replica, shard.master, fresh_cluster.rejoin_budget)
+    kill(fresh_cluster, *inventory.nodes)
+    blank(fresh_cluster, shard.master)
+    start(fresh_cluster, *(node for node in inventory.nodes if node != shard.master))
+    assert make_way(fresh_cluster, [shard.master.full_name]) != []
+    start(fresh_cluster, shard.master)
+    converged(fresh_cluster)
+    assert fresh_cluster.call(replica, "GET", key) == "value"
+    assert fresh_cluster.roles()[shard.master.full_name] == f"replica of {replica.full_name}"
 
 
 def test_a_lost_id_leaves_its_slots_to_who_followed_it(fresh_cluster: Cluster) -> None:
@@ -197,7 +222,10 @@ def test_two_clusters_are_not_merged(fresh_cluster: Cluster) -> None:
 
 
 def test_moves_that_were_interrupted_are_finished(fresh_cluster: Cluster) -> None:
-    """A slot that was left open, its keys on both sides, ends where it was going; shares are then made equal."""
+    """A slot that was left open, its keys on both sides, ends where it was going; shares are then made equal.
+
+    One key is on both sides at once, as where the answer of its move was lost: what the source has since is kept.
+    """
     source, target = fresh_cluster.inventory.masters[:2]
     ids, slot = fresh_cluster.ids(), source.slots[-1].last
     keys = [key_in_slot(slot, f"{n}:") for n in range(4)]
@@ -207,11 +235,13 @@ def test_moves_that_were_interrupted_are_finished(fresh_cluster: Cluster) -> Non
     assert fresh_cluster.call(source, "CLUSTER", "SETSLOT", slot, "MIGRATING", ids[target.full_name]) == "OK"
     login = ("AUTH", target.password) if target.password else ()
     assert fresh_cluster.call(source, "MIGRATE", target.lan, target.port, keys[0], 0, 5000, *login) == "OK"
+    assert fresh_cluster.call(source, "MIGRATE", target.lan, target.port, keys[1], 0, 5000, "COPY", *login) == "OK"
+    assert fresh_cluster.call(source, "SET", keys[1], "later") == "OK"
     inventory = replace(fresh_cluster.inventory, given=fresh_cluster.inventory.given - {"slots"})
     done = Convergence(inventory).run()
     assert done[0] == "finished the move of 1 slots, which was interrupted"
     client = fresh_cluster.client()
-    assert [client.get(key) for key in keys] == keys
+    assert [client.get(key) for key in keys] == [keys[0], "later", *keys[2:]]
     for node in (source, target):
         own = fresh_cluster.view(node).myself
         assert own is not None

@@ -15,7 +15,7 @@ KEYS = 300
 @pytest.fixture(scope="module")
 def site(building: Building) -> Site:
     """A formed cluster in its hosts' network, with keys in every shard."""
-    made = building(redis_network_mode="host")
+    made = building(redis_network_mode="host", redis_node_timeout=2000, redis_appendonly=False)
     formed = made.play()
     assert formed.code == 0, formed.output
     client = made.cluster.client()
@@ -35,7 +35,7 @@ def on_hosts(site: Site) -> dict[str, tuple[set[str], set[str], set[str]]]:
         name: (
             set(site.docker(name, "ps", "--all", "--quiet", "--no-trunc").split()),
             set(site.docker(name, "volume", "ls", "--quiet").split()),
-            set(host.sure("ls", "/opt/redis").split()),
+            set(host.sure("ls", "--almost-all", "/opt/redis").split()),
         )
         for name, host in site.hosts.hosts.items()
     }
@@ -67,24 +67,68 @@ def test_its_name_takes_it_down_and_leaves_the_data(site: Site) -> None:
     assert (again.code, again.changed) == (0, 0), again.output
 
 
+def assert_every_key_is_there(site: Site) -> None:
+    client = site.cluster.client()
+    assert {int(client.get(f"key:{n}") or -1) for n in range(KEYS)} == set(range(KEYS))
+
+
+def test_data_that_the_servers_would_not_read_is_not_given_up(site: Site) -> None:
+    """A server with an append-only file reads that alone: beside a snapshot it would begin empty."""
+    refused = site.play(redis_appendonly=True)
+    site.variables["redis_appendonly"] = False
+    assert refused.code != 0
+    assert "would begin empty" in refused.output
+    assert all(containers == set() for containers, _, _ in on_hosts(site).values())
+
+
 def test_a_run_brings_the_same_cluster_back(site: Site) -> None:
     """Every node is who it was, and every key is there; a further run changes nothing."""
     back = site.play()
     assert back.code == 0, back.output
     assert "formed a cluster" not in back.output
-    client = site.cluster.client()
-    assert {int(client.get(f"key:{n}") or -1) for n in range(KEYS)} == set(range(KEYS))
+    assert_every_key_is_there(site)
+    assert (again := site.play()).changed == 0, again.output
+
+
+def test_what_cannot_be_entered_is_left_and_named(site: Site) -> None:
+    """The other hosts are taken down all the same."""
+    host, before = site.hosts.hosts["redis-host-3"], on_hosts(site)
+    host.sure("systemctl", "stop", "ssh")
+    host.run("pkill", "-KILL", "sshd")
+    down = torn_down(site, "-e", f"redis_confirm={site.inventory.name}")
+    host.sure("systemctl", "start", "ssh")
+    site.hosts.wait_up("redis-host-3")
+    assert down.code != 0
+    assert "this host could not be entered, and what it has stays there" in down.output
+    left = {name: there for name, (there, _, _) in on_hosts(site).items()}
+    assert left == {name: there if name == "redis-host-3" else set() for name, (there, _, _) in before.items()}
+
+
+def test_a_host_that_lost_its_data_while_all_were_down_copies_it(site: Site) -> None:
+    """Its master's replica has that, and leads before the blank one is started: it would copy the emptiness."""
+    nodes = site.inventory.host("redis-host-1").nodes
+    site.docker("redis-host-1", "volume", "rm", *(f"{node.name}-data" for node in nodes))
+    for name, (there, _, _) in on_hosts(site).items():
+        if there:
+            site.docker(name, "stop", *there)
+    back = site.play()
+    assert back.code == 0, back.output
+    assert_every_key_is_there(site)
+    roles = site.cluster.roles()
+    assert all(roles[node.full_name].startswith("replica of") for node in nodes), roles
     assert (again := site.play()).changed == 0, again.output
 
 
 def test_asked_for_the_data_goes_too(site: Site) -> None:
-    """No volume is left, a second teardown has nothing to do, and a run then forms an empty cluster."""
+    """No volume is left; a second teardown has nothing to do, on a host without Docker too; a run forms anew."""
     everything = f"redis_confirm={site.inventory.name} redis_remove_data=true"
     old = set(site.cluster.ids().values())
     down = torn_down(site, "-e", everything)
     assert down.code == 0, down.output
     assert on_hosts(site) == {host: (set(), set(), set()) for host in site.hosts.hosts}
+    site.hosts.hosts["redis-host-1"].sure("mv", "/usr/bin/docker", "/usr/bin/docker.away")
     again = torn_down(site, "-e", everything)
+    site.hosts.hosts["redis-host-1"].sure("mv", "/usr/bin/docker.away", "/usr/bin/docker")
     assert (again.code, again.changed) == (0, 0), again.output
     anew = site.play()
     assert anew.code == 0, anew.output

@@ -12,7 +12,7 @@ import pytest
 
 from provisioning.waiting import wait_until
 from tests.playbook.ansible import kill
-from tests.playbook.conftest import Building, Site
+from tests.playbook.conftest import Building, Site, run_ids
 from tests.playbook.ledger import assert_none_lost, writing_steadily
 
 pytestmark = [pytest.mark.destructive, pytest.mark.slow]
@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.destructive, pytest.mark.slow]
 USER = "deploy"
 
 CHANGING = "/opt/redis/.changing"
-"""Stands on the first host while nodes are changed one at a time."""
+"""Stands on every host while nodes are changed one at a time."""
 
 SETTING = "slowlog-max-len"
 
@@ -40,7 +40,9 @@ def wait_quiet(site: Site) -> None:
 
 
 def is_changing(site: Site) -> bool:
-    return site.hosts.hosts["redis-host-1"].run("test", "-e", CHANGING).code == 0
+    marked = {host.run("test", "-e", CHANGING).code == 0 for host in site.hosts.hosts.values()}
+    assert len(marked) == 1
+    return marked.pop()
 
 
 def settings(site: Site) -> list[str]:
@@ -65,17 +67,24 @@ def test_a_foreign_server_at_a_nodes_address_is_left_alone(site: Site) -> None:
     command = ("redis-server", "--protected-mode", "no")
     published = ("--name", "other", "--publish", f"{node.lan}:{node.port}:6379")
     site.docker(node.host, "run", "--detach", *published, site.variables["redis_image"], *command)
-    run = site.play()
+    try:
+        run = site.play()
+        there = {name: site.docker(name, "ps", "--all", "--format", "{{.Names}}").split() for name in site.hosts.hosts}
+    finally:
+        site.docker(node.host, "rm", "--force", "other")
     assert run.code != 0
     assert f"something else than container redis_master answers at {node.address}" in run.output
-    assert {name: site.docker(name, "ps", "--all", "--format", "{{.Names}}").split() for name in site.hosts.hosts} == {
-        name: ["other"] * (name == node.host) for name in site.hosts.hosts
-    }
-    site.docker(node.host, "rm", "--force", "other")
+    assert there == {name: ["other"] * (name == node.host) for name in site.hosts.hosts}
 
 
 def test_a_formation_that_is_killed_is_finished(site: Site) -> None:
-    """Killed once nodes have met: the next run makes the wanted cluster of them."""
+    """Killed once nodes have met: the next run makes the wanted cluster of them.
+
+    No cluster bus reaches one host until then, so that the first run cannot end before it is killed.
+    """
+    host = site.hosts.hosts["redis-host-3"]
+    buses = ",".join(str(node.bus_port) for node in site.inventory.host("redis-host-3").nodes)
+    cut_off = ("DOCKER-USER", "-p", "tcp", "-m", "multiport", "--dports", buses, "-j", "DROP")
 
     def met(run: subprocess.Popen[str]) -> None:
         nodes = site.nodes
@@ -88,12 +97,32 @@ def test_a_formation_that_is_killed_is_finished(site: Site) -> None:
 
     # Made, and never started, as one is whose ports were taken: the next run makes it anew.
     site.docker("redis-host-1", "create", "--name", "redis_slave", site.variables["redis_image"], "redis-server")
-    cut = site.play(at={"TASK [Introduce new nodes": met})
+    host.sure("iptables", "--insert", *cut_off)
+    try:
+        cut = site.play(at={"TASK [Introduce new nodes": met})
+    finally:
+        host.sure("iptables", "--delete", *cut_off)
     assert cut.code == -signal.SIGKILL, cut.output
     assert site.cluster.roles() != site.cluster.wanted_roles
     whole = site.play()
     assert whole.code == 0, whole.output
     assert site.cluster.roles() == site.cluster.wanted_roles
+
+
+def test_a_setting_with_which_no_server_starts_is_corrected(site: Site) -> None:
+    """It takes down one replica and no other node; with the setting corrected the next run goes on."""
+    first = site.inventory.replicas[0]
+    before = site.run_ids()
+    wrong = site.play(redis_settings={SETTING: "many"})
+    assert wrong.code != 0
+    assert wrong.rolled == [first.full_name], wrong.output
+    assert f"no answer from {first.full_name}" in wrong.output
+    assert run_ids(site.cluster, but=first) == {name: run for name, run in before.items() if name != first.full_name}
+    corrected = site.play(redis_settings={SETTING: "99"})
+    assert corrected.code == 0, corrected.output
+    assert settings(site) == ["99"] * len(site.nodes)
+    assert site.cluster.roles() == site.cluster.wanted_roles
+    assert (again := site.play()).changed == 0, again.output
 
 
 def test_a_change_that_is_cut_twice_is_finished(site: Site) -> None:

@@ -76,6 +76,9 @@ def test_the_server_is_upgraded_the_same_way_and_never_downgraded(site: Site) ->
     assert {each[:2] for each in after.values()} == {"8."}
     assert_none_lost(site.cluster, ledgers)
     started = site.run_ids()
+    pretended = site.play("--check", redis_image="redis:0.0.1")
+    assert (pretended.code, len(pretended.rolled)) == (0, len(site.nodes)), pretended.output
+    assert "redis:0.0.1 is not on this host yet" in pretended.output
     down = site.inventory.replicas[0]
     files = configurations(site)
     site.docker(down.host, "stop", down.name)
