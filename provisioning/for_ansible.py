@@ -154,13 +154,13 @@ def _order(wish: Wish) -> Mapping[str, Any]:
 def _containers(wish: Wish) -> Mapping[str, Any]:
     """Refuse a host's containers where they are another cluster's; and a server that is no successor of what runs.
 
-    ``containers`` are lines of name, state, and the labels that say version and cluster; without a ``version`` of the
-    ``server`` nothing is to be made, or not known yet. Those of nobody, as of a cluster that was made by hand, are
-    taken over.
+    ``containers`` are lines of name, state, the labels that say version and cluster, and more; without a ``version``
+    of the ``server`` nothing is to be made, or not known yet. Those of nobody, as of a cluster that was made by hand,
+    are taken over.
     """
     hosts = (*wish.inventory.hosts, *wish.leaving)
     names = {node.container or node.name for host in hosts for node in host.nodes}
-    found = [words for line in wish.arguments["containers"] if (words := str(line).split("|"))[0] in names]
+    found = [words for line in wish.arguments["containers"] if (words := str(line).split("|")[:4])[0] in names]
     others = {name: cluster for name, _, _, cluster in found if cluster not in ("", wish.inventory.name)}
     if others:
         raise PlaybookError(

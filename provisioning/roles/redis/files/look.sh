@@ -1,0 +1,27 @@
+# What there is on a host, one thing a line. look.yaml runs it, with what to look for in the environment.
+for each in dockerd docker; do
+  command -v "$each" >/dev/null && echo "has $each"
+done
+dpkg-query --show --showformat='${db:Status-Status}\n' python3-requests 2>/dev/null | grep -qx installed && echo "has modules"
+[ "$(systemctl is-active docker) $(systemctl is-enabled docker)" = "active enabled" ] && echo "has service"
+[ -e /opt/redis/.changing ] && echo "has changing"
+
+echo "memory $(cat /proc/sys/vm/overcommit_memory)"
+echo "pages $(cat /sys/kernel/mm/transparent_hugepage/enabled 2>/dev/null)"
+
+stat --format='directory %u %g %a' /opt/redis 2>/dev/null
+for each in $FILES; do
+  [ -f "$each" ] && echo "file $each $(stat --format='%u %g %a' "$each") $(sha256sum <"$each" | cut -d ' ' -f 1)"
+done
+
+command -v docker >/dev/null || exit 0
+docker info --format 'engine {{.LiveRestoreEnabled}} {{.Swarm.LocalNodeState}}' 2>/dev/null || exit 0
+docker image inspect "$IMAGE" >/dev/null 2>&1 && echo "has image"
+docker ps --all --format "container $CONTAINER"
+docker volume inspect --format '{{.Name}} {{.Mountpoint}}' $VOLUMES 2>/dev/null | while read -r name place; do
+  if [ ! -s "$place/nodes.conf" ]; then echo "volume $name empty"
+  elif [ -s "$place/dump.rdb" ] && [ ! -e "$place/appendonlydir" ] && [ ! -e "$place/appendonly.aof" ]; then
+    echo "volume $name data snapshot"
+  else echo "volume $name data"; fi
+done
+exit 0
