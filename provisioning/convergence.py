@@ -6,13 +6,12 @@ decides them, where a shard is new, or where a node leaves.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from provisioning.cluster_view import ClusterView
 from provisioning.evidence.collect import MEMBERSHIP
 from provisioning.formation import identities, join
-from provisioning.inventory import Node
-from provisioning.live_change import LiveChange, views_of_all, views_of_living
+from provisioning.live_change import LiveChange, views_of_all, views_of_loaded
 from provisioning.live_settings import mend_settings
 from provisioning.membership import (
     dismiss,
@@ -40,7 +39,9 @@ class Convergence(LiveChange):
         Raises ConvergenceError where a node does not answer or holds what it should not, Refused, WaitTimeout.
         """
         asked = self.inventory.nodes
-        views = self._living(asked) if self.pretend else views_of_all(self.cluster, asked, self.patience)
+        views = (
+            views_of_loaded(self.cluster, asked) if self.pretend else views_of_all(self.cluster, asked, self.patience)
+        )
         absent = [node for node in self.inventory.nodes if node.full_name not in views]
         blank = [node for node in self.inventory.nodes if node not in absent and is_blank(views[node.full_name])]
         members = [node for node in self.inventory.nodes if node not in (*blank, *absent)]
@@ -67,9 +68,6 @@ class Convergence(LiveChange):
             place_replicas(self)
         dismiss(self)
         forget_the_dead(self)
-
-    def _living(self, nodes: Sequence[Node]) -> dict[str, ClusterView]:
-        return {name: view for name, view in views_of_living(self.cluster, nodes).items() if view is not None}
 
     def _is_unformed(self, views: Mapping[str, ClusterView]) -> bool:
         """True where nobody knows anybody or has a key: no cluster yet, or one whose formation was cut short."""

@@ -38,6 +38,11 @@ def views_of_living(cluster: Cluster, nodes: Sequence[Node]) -> dict[str, Cluste
     return found
 
 
+def views_of_loaded(cluster: Cluster, nodes: Sequence[Node]) -> dict[str, ClusterView]:
+    """Return the views of those nodes that answer and have loaded their data, by full name. Raises Refused."""
+    return {name: view for name, view in views_of_living(cluster, nodes).items() if view is not None}
+
+
 def views_of_all(cluster: Cluster, nodes: Sequence[Node], patience: float) -> dict[str, ClusterView]:
     """Return the views of all these nodes; who loads its data is waited for ``patience`` seconds.
 
@@ -49,7 +54,7 @@ def views_of_all(cluster: Cluster, nodes: Sequence[Node], patience: float) -> di
         return [node.full_name for node in nodes if node.full_name not in views_of_living(cluster, nodes)]
 
     def loaded() -> dict[str, ClusterView] | None:
-        views = {name: view for name, view in views_of_living(cluster, nodes).items() if view is not None}
+        views = views_of_loaded(cluster, nodes)
         return views if len(views) == len(nodes) else None
 
     try:
