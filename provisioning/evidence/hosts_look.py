@@ -18,7 +18,7 @@ import requests
 from provisioning.errors import GauntletError, SimulationError
 from provisioning.evidence.capture import Evidence
 from provisioning.evidence.client_probe import probed, with_probes
-from provisioning.evidence.collect import REST_SECONDS, ask_more, first_look
+from provisioning.evidence.collect import LOOK_SECONDS, REST_SECONDS, ask_more, first_look
 from provisioning.evidence.container import ContainerEvidence, aof_cut_in
 from provisioning.evidence.host import HostEvidence
 from provisioning.evidence.host_script import CONNECT_SECONDS, look_script, read_look
@@ -28,11 +28,8 @@ from provisioning.hosts.simulated import Exit
 from provisioning.inventory import Host, Inventory
 from provisioning.simulation import Simulation
 
-SCRIPT_SECONDS = 6
-"""How long everything on one host may take: the connects run side by side, in batches."""
-
-HOST_SECONDS = SCRIPT_SECONDS + 1.0
-"""The same with the way to the host: after that it counts as one that gave no answer."""
+WAY_SECONDS = 1.0
+"""What is kept of the time for a host: for the engine's words, and again for the way to the host and back."""
 
 START_SECONDS = 60
 """How much of a container's log is read for what the server said when it started."""
@@ -70,14 +67,17 @@ def look_everywhere(
     """
     began = time.monotonic()
     evidence = first_look(inventory)
+    # What nodes did not need hosts may have: on an overloaded machine a command on a host is what takes long.
+    left = max(REST_SECONDS, round(LOOK_SECONDS + REST_SECONDS - (time.monotonic() - began), 1))
+    dialled = _dialled(inventory, evidence)
     jobs: dict[str, Any] = {"more": lambda: ask_more(inventory, evidence)}
     if probe_run:
         jobs["probes"] = lambda: probed(inventory, evidence, probe_run)
     if simulation is not None or accesses:
-        jobs["hosts"] = lambda: look_at_hosts(inventory, _dialled(inventory, evidence), simulation, accesses or {})
+        jobs["hosts"] = lambda: look_at_hosts(inventory, dialled, simulation, accesses or {}, left)
     if from_here:
-        jobs["here"] = lambda: _reached(_dialled(inventory, evidence))
-    done = side_by_side(jobs, REST_SECONDS + 1)  # each of them ends, with whatever it has, by itself
+        jobs["here"] = lambda: _reached(dialled)
+    done = side_by_side(jobs, left + 1)  # each of them ends, with whatever it has, by itself
     seen = done["more"] or evidence
     if done.get("probes"):
         seen = with_probes(seen, done["probes"])
@@ -94,27 +94,28 @@ def look_at_hosts(
     dialled: Iterable[tuple[str, int]],
     simulation: Simulation | None,
     accesses: Mapping[str, HostAccess],
+    seconds: float = REST_SECONDS,
 ) -> tuple[HostEvidence, ...]:
     """Return what each host shows and reaches, by one command on each, all at once.
 
     ``reachable_ports`` has every address that was to be dialled, but the host's own where there are others
     to dial these; ``processes`` one ``pid ppid uid gid command line`` each (those of the look itself left
     out). Beside the facts of ``read_look`` a simulated host has ``networks``: network -> its address
-    there, by the engine. A host that gives no answer in time is evidence too.
+    there, by the engine. A host that gives no answer within ``seconds`` is evidence too.
     """
     targets = list(dialled)
     alone = len(inventory.hosts) == 1
     jobs = {
         host.name: (
-            partial(_look, simulation, host, targets if alone else _others(host, targets))
+            partial(_look, simulation, host, targets if alone else _others(host, targets), seconds)
             if simulation is not None
-            else partial(_look_remote, host, accesses[host.name], targets if alone else _others(host, targets))
+            else partial(_look_remote, host, accesses[host.name], targets if alone else _others(host, targets), seconds)
         )
         for host in inventory.hosts
         if simulation is not None or host.name in accesses
     }
-    done = side_by_side(jobs, REST_SECONDS)
-    silent = dict.fromkeys(OF_HOST, f"no answer from the host within {REST_SECONDS:.0f} s")
+    done = side_by_side(jobs, seconds)
+    silent = dict.fromkeys(OF_HOST, f"no answer from the host within {seconds:.0f} s")
     return tuple(done[name] or HostEvidence(name, not_collected=silent) for name in jobs)
 
 
@@ -153,7 +154,7 @@ def _others(host: Host, targets: Sequence[tuple[str, int]]) -> list[tuple[str, i
     return [each for each in (*targets[first:], *targets[:first]) if each not in own]
 
 
-def _look(simulation: Simulation, host: Host, targets: Iterable[tuple[str, int]]) -> HostEvidence:
+def _look(simulation: Simulation, host: Host, targets: Iterable[tuple[str, int]], seconds: float) -> HostEvidence:
     engine = _Engine(simulation)
     container = simulation.hosts[host.name].name
     try:
@@ -163,7 +164,8 @@ def _look(simulation: Simulation, host: Host, targets: Iterable[tuple[str, int]]
         why = f"the engine: {problem}"
         return HostEvidence(host.name, not_collected=dict.fromkeys(OF_HOST, why))
     try:
-        seen = read_look(host, _run_inside(container, look_script(host, targets, remote=False)), remote=False)
+        said = _run_inside(container, look_script(host, targets, remote=False), seconds - WAY_SECONDS)
+        seen = read_look(host, said, remote=False)
     except (SimulationError, ValueError, LookupError) as problem:
         why = problem.observed if isinstance(problem, SimulationError) else _not_read(problem)
         missing = dict.fromkeys(OF_SCRIPT, why)
@@ -171,19 +173,17 @@ def _look(simulation: Simulation, host: Host, targets: Iterable[tuple[str, int]]
     return replace(seen, containers=of_engine, facts={**seen.facts, "networks": networks})
 
 
-def _run_inside(container: str, script: str) -> str:
-    """Return what the script prints in that container. Raises SimulationError.
+def _run_inside(container: str, script: str, seconds: float) -> str:
+    """Return what the script prints in that container, the way there included. Raises SimulationError.
 
     Not by testinfra, whose ``docker exec`` has no end where the container is paused in the middle.
     """
-    command = ["docker", "exec", container, "timeout", str(SCRIPT_SECONDS), "bash", "-c", script]
+    command = ["docker", "exec", container, "timeout", f"{seconds - WAY_SECONDS:.1f}", "bash", "-c", script]
     try:
-        ended = subprocess.run(
-            command, stdin=subprocess.DEVNULL, capture_output=True, timeout=HOST_SECONDS, check=False
-        )
+        ended = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=seconds, check=False)
     except subprocess.TimeoutExpired:
         raise SimulationError(
-            "a host gives no answer", observed=f"no answer from the host within {HOST_SECONDS:.0f} s"
+            "a host gives no answer", observed=f"no answer from the host within {seconds:.0f} s"
         ) from None
     if ended.returncode:
         said = ended.stderr.decode("utf-8", "replace").strip() or "no message"
@@ -193,9 +193,9 @@ def _run_inside(container: str, script: str) -> str:
     return ended.stdout.decode("utf-8", "replace")
 
 
-def _look_remote(host: Host, access: HostAccess, targets: Iterable[tuple[str, int]]) -> HostEvidence:
+def _look_remote(host: Host, access: HostAccess, targets: Iterable[tuple[str, int]], seconds: float) -> HostEvidence:
     try:
-        ended = access.run(look_script(host, targets, remote=True), SCRIPT_SECONDS)
+        ended = access.run(look_script(host, targets, remote=True), seconds - 2 * WAY_SECONDS)
         if ended.code == 0:
             return read_look(host, ended.output, remote=True)
         why = f"the command on the host ended with {ended.code}: {ended.output.strip()[-200:] or 'no message'}"

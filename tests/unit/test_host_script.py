@@ -16,8 +16,9 @@ import pytest
 from fixtures.rules.catalogue import catalogue
 from fixtures.rules.judge import judge
 from provisioning.evidence import HostEvidence
+from provisioning.evidence.collect import LOOK_SECONDS, REST_SECONDS
 from provisioning.evidence.host_script import DIALLED_AT_ONCE, look_script, read_look
-from provisioning.evidence.hosts_look import look_at_hosts, look_everywhere
+from provisioning.evidence.hosts_look import WAY_SECONDS, look_at_hosts, look_everywhere
 from provisioning.hosts.simulated import Exit
 from provisioning.inventory import Inventory
 from tests.unit.listing import M1, R1, node_changed, seen_by_all, wanted
@@ -183,6 +184,32 @@ def test_an_odd_line_is_a_host_that_cannot_be_read(line: str) -> None:
     (found,) = look_at_hosts(alone(), (), None, {"redis-host-1": Here(f"engine installed yes\n{line}")})
     assert found.reachable_ports is None
     assert found.not_collected["reachable_ports"].startswith("what the host shows cannot be read: ")
+
+
+@pytest.mark.parametrize("silent", [False, True], ids=["all-nodes-answer", "a-node-is-silent"])
+def test_hosts_may_have_the_time_that_nodes_do_not_need(silent: bool) -> None:
+    """So a slow host is still heard where no node is silent, and a whole look takes no longer than before."""
+    given: list[float] = []
+
+    class Kept(Here):
+        def run(self, script: str, seconds: float) -> Exit:
+            given.append(seconds)
+            return Exit(0, "")
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        address = listening.getsockname()
+        if not silent:  # then the connection is refused, which is an answer
+            listening.close()
+        node = replace(HOST.nodes[0], outside=address)
+        inventory = replace(wanted(), hosts=(replace(HOST, nodes=(node,)),))
+        looked = look_everywhere(inventory, accesses={HOST.name: Kept()})
+    (seconds,) = given
+    at_least = REST_SECONDS - 2 * WAY_SECONDS
+    assert looked.nodes[0].unreachable
+    if silent:
+        assert seconds == pytest.approx(at_least, abs=0.2)
+    else:
+        assert at_least + LOOK_SECONDS / 2 < seconds <= at_least + LOOK_SECONDS
 
 
 def test_a_host_alone_dials_itself() -> None:
