@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from hashlib import sha256
 
 import pytest
@@ -16,6 +17,9 @@ pytestmark = [pytest.mark.destructive, pytest.mark.slow]
 
 OLD, NEW = "redis-gauntlet/redis:bookworm", "redis-gauntlet/redis:trixie"
 """Redis 7.0 and 8.0 from Debian's packages."""
+
+MOVED = "redis-gauntlet/redis:moved"
+"""A tag that one host got before it moved from the older server to the newer one, and the others after it."""
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +64,23 @@ def test_a_configuration_change_is_rolled_without_losing_a_write(site: Site) -> 
     values = {str(site.cluster.call(node, "CONFIG", "GET", "slowlog-max-len")[-1]) for node in cluster.inventory.nodes}
     assert values == {"256"}
     assert_none_lost(site.cluster, ledgers)
+    assert (again := site.play()).changed == 0, again.output
+
+
+def test_hosts_with_different_servers_under_one_tag_are_refused(site: Site) -> None:
+    """The versions are named by host, and nothing is touched."""
+    early, *late = (host.name for host in site.inventory.hosts)
+    files, started = configurations(site), site.run_ids()
+    for host in (early, *late):
+        site.docker(host, "tag", OLD if host == early else NEW, MOVED)
+    refused = site.play(redis_image=MOVED)
+    site.variables["redis_image"] = OLD
+    for host in (early, *late):
+        site.docker(host, "rmi", MOVED)
+    assert refused.code != 0
+    assert "the image is not the same one on every host" in refused.output
+    assert re.search(f"7[0-9.]+ on {early}, 8[0-9.]+ on {late[0]}, 8[0-9.]+ on {late[1]}", refused.output)
+    assert (configurations(site), site.run_ids()) == (files, started)
     assert (again := site.play()).changed == 0, again.output
 
 
