@@ -86,10 +86,10 @@ def look_script(host: Host, targets: Iterable[tuple[str, int]], *, remote: bool)
     configurations = [_configuration(node.config_file) for node in host.nodes]
     names = " ".join(shlex.quote(node.container or node.name) for node in host.nodes)
     inspect = (
-        "for each in " + names + "; do docker inspect --type container --format '{{json .}}' \"$each\" 2>/dev/null"
-        ' | sed "s|^|container $each |"; '
-        "began=$(docker inspect --type container --format '{{.State.StartedAt}}' \"$each\" 2>/dev/null) && "
-        f'timeout {CONNECT_SECONDS} docker logs --since "$began" "$each" 2>&1 | head -n {START_LINES} '
+        "docker inspect --type container --format '{{.Name}} {{.State.StartedAt}} {{json .}}' " + names + " 2>/dev/null"
+        " | while read -r each began said; do each=${each#/}; "
+        '[ -n "$said" ] && printf "container %s %s\\n" "$each" "$said" && '
+        f'timeout {CONNECT_SECONDS} docker logs --since "$began" "$each" 2>&1 </dev/null | head -n {START_LINES} '
         f"| grep -m 1 '{AOF_CUT}' | sed \"s|^|aofcut $each |\"; done"
     )
     return "\n".join(
@@ -239,8 +239,6 @@ def _containers(host: Host, said: Mapping[str, Sequence[str]]) -> dict[str, Cont
     cut = {name: aof_cut_in(line) for name, _, line in (each.partition(" ") for each in said.get("aofcut", []))}
     for line in said.get("container", []):
         name, _, text = line.partition(" ")
-        if not text:  # docker inspect prints an empty line for what is not there
-            continue
         inspected[name] = json.loads(text)
         if not isinstance(inspected[name], dict):
             raise ValueError(f"docker inspect {name}: no object")

@@ -29,6 +29,7 @@ pytestmark = pytest.mark.unit
 HOST = wanted().hosts[0]
 SECRET = "hunter2"
 PORT_RULES = ("client-port-closed", "bus-port-closed")
+AOF_CUT_SAID = "AOF x.incr.aof loaded anyway because aof-load-truncated is enabled"
 MOST_IN_ONE_ARGUMENT = 128 * 1024
 """What Linux takes as one argument of a command (execve(2), MAX_ARG_STRLEN)."""
 
@@ -172,10 +173,15 @@ def test_a_process_without_a_command_line_is_passed_over() -> None:
     assert found.open_files == {M1: 10032}
 
 
-def test_a_container_that_is_not_there_is_absent() -> None:
-    """``docker inspect`` prints an empty line for it."""
-    found = read_look(HOST, "engine installed yes\ncontainer redis_master ", remote=True)
-    assert {name: each.state for name, each in (found.containers or {}).items()} == {M1: "absent", R1: "absent"}
+def test_a_container_that_is_not_there_is_absent(tmp_path: Path) -> None:
+    """``docker inspect`` says nothing of it, or an empty line; of the other one all that there is, its log too."""
+    shown = {"State": {"Status": "running"}, "Config": {"Image": r"redis:8 \n"}, "Image": "sha256:1", "HostConfig": {}}
+    (tmp_path / "shown").write_text(f"/redis_slave 2026-11-28T22:28:36Z {json.dumps(shown)}\n\n", encoding="ascii")
+    said = f"case $1 in inspect) cat {tmp_path}/shown;; logs) echo 1:M {AOF_CUT_SAID};; esac"
+    path = tools(tmp_path, docker=said)
+    found = read_look(HOST, shell(look_script(HOST, (), remote=True), path), remote=True).containers or {}
+    assert {name: each.state for name, each in found.items()} == {M1: "absent", R1: "running"}
+    assert (found[R1].image, found[R1].aof_cut) == (r"redis:8 \n", AOF_CUT_SAID)
 
 
 @pytest.mark.parametrize("line", ["container redis_master {", "container redis_master null", "socket x", "connect a"])
