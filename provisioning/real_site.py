@@ -91,8 +91,11 @@ class RealSite:
             raise objection
         self._permitted = (host, time.monotonic())
 
-    def kill(self, host: str) -> None:
-        """Kill all servers of the host that was permitted last. Raises FaultError, HostUnreachable."""
+    def kill(self, host: str) -> float:
+        """Kill all servers of the host that was permitted last, and return the monotonic second right before.
+
+        Raises FaultError, HostUnreachable.
+        """
         permitted, at = self._permitted
         self._permitted = ("", 0.0)
         age = time.monotonic() - at
@@ -106,7 +109,7 @@ class RealSite:
         servers = self._servers[host]
         self._note.add(servers.containers)
         longest = LONGEST_HARM * self.inventory.node_timeout * len(servers.containers)
-        servers.kill(EFFECT_SECONDS + longest)
+        return servers.kill(EFFECT_SECONDS + longest)
 
     def start(self, host: str, nodes: Collection[str] = ()) -> None:
         """Start these nodes of the host (default: all), each whatever becomes of the others, until all run.

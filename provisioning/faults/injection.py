@@ -26,9 +26,12 @@ Place = TypeVar("Place", bound=Site, contravariant=True)
 
 
 class Fault(Protocol[Place]):
-    """One thing that can go wrong there. ``effect`` and ``healed`` return the proof, or "" for not (yet)."""
+    """One thing that can go wrong there. ``effect`` and ``healed`` return the proof, or "" for not (yet).
 
-    def begin(self, site: Place, /) -> None: ...
+    ``begin`` returns the monotonic second right before it, where the way to the place takes time.
+    """
+
+    def begin(self, site: Place, /) -> float | None: ...
 
     def effect(self, site: Place, /) -> str: ...
 
@@ -66,7 +69,7 @@ class Injection:
 def inject(site: Place, *faults: Fault[Place]) -> Iterator[Injection]:
     """Let the faults happen at once, and end them with the block; yields the first one's injection.
 
-    ``began`` is taken before the first act, so that no outage is measured too short. Raises
+    ``began`` is taken right before the first act, so that no outage is measured too short. Raises
     FaultError where an effect, or the healing, is not observed: the test then proves nothing.
     """
     with ExitStack() as stack:
@@ -75,7 +78,7 @@ def inject(site: Place, *faults: Fault[Place]) -> Iterator[Injection]:
             injection = Injection(fault, time.monotonic(), _site=site)
             stack.callback(injection.heal)
             site.injections.append(injection)
-            fault.begin(site)
+            injection.began = fault.begin(site) or injection.began
             injections.append(injection)
         for injection in injections:
             injection.proof = _proven(injection.fault.effect, site, f"{injection.fault} takes effect")

@@ -85,8 +85,8 @@ class KillServers:
 
     host: str
 
-    def begin(self, site: RealSite) -> None:
-        site.kill(self.host)
+    def begin(self, site: RealSite) -> float:
+        return site.kill(self.host)
 
     def effect(self, site: RealSite) -> str:
         proofs = [_killed(site, node) for node in self._nodes(site)]

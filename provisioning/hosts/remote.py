@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import math
 import os
+import selectors
 import shlex
 import signal
 import subprocess
+import time
+from collections.abc import Callable
 from contextlib import suppress
 from functools import cached_property
 from typing import Any
@@ -55,21 +58,24 @@ class RemoteHost:
         """The testinfra host (backend ``ssh://``); its commands raise as ``run`` does, after at most 20 s."""
         return testinfra.host.Host(_Bounded(self))
 
-    def run(self, script: str, seconds: float) -> Exit:
+    def run(self, script: str, seconds: float, entered: Callable[[], None] | None = None) -> Exit:
         """Run a script of the POSIX shell, by sudo where the inventory says so, and return how it ended.
 
         Standard input is empty; output and error come together. All of it, the way there included, is
-        over within ``seconds``; a script that takes longer is killed there too. Raises HostUnreachable.
+        over within ``seconds``; a script that takes longer is killed there too. ``entered`` is called
+        when the host is entered, and before the script is sent. Raises HostUnreachable.
         """
-        code, output, _ = self.exchange(f"exec 2>&1\n{script}", seconds)
+        code, output, _ = self.exchange(f"exec 2>&1\n{script}", seconds, entered)
         return Exit(code, output.decode("utf-8", "replace"))
 
-    def exchange(self, script: str, seconds: float) -> tuple[int, bytes, bytes]:
+    def exchange(
+        self, script: str, seconds: float, entered: Callable[[], None] | None = None
+    ) -> tuple[int, bytes, bytes]:
         """Run as ``run`` does; return exit code, output and error. Raises HostUnreachable."""
         remote = f"timeout -k 1 {math.ceil(seconds)} sh -c {shlex.quote(WRAPPER)}"
         if self.login.become:
             remote = f"sudo -n -u {shlex.quote(self.login.become)} {remote}"
-        code, output, error = self._ssh(self.login.command(remote, seconds), script.encode(), seconds)
+        code, output, error = self._ssh(self.login.command(remote, seconds), script.encode(), seconds, entered)
         _, begun, output = output.partition(BEGINS)
         if not begun:
             raise self._no_entry(code, error.decode("utf-8", "replace"), seconds)
@@ -80,8 +86,11 @@ class RemoteHost:
             raise self._failure(SshFailure(observed))
         return int(word), output, error
 
-    def _ssh(self, command: list[str], script: bytes, seconds: float) -> tuple[int | None, bytes, bytes]:
+    def _ssh(
+        self, command: list[str], script: bytes, seconds: float, entered: Callable[[], None] | None
+    ) -> tuple[int | None, bytes, bytes]:
         """Return exit code (None: killed at the end of its time), output and error of ssh."""
+        until = time.monotonic() + seconds
         environment = {**os.environ, "LC_ALL": "C", "SSH_ASKPASS_REQUIRE": "never"}
         try:
             process = subprocess.Popen(
@@ -96,15 +105,20 @@ class RemoteHost:
             failure = SshFailure("there is no ssh command here", "install OpenSSH's client (openssh-client)")
             raise self._failure(failure) from None
         with process:
+            before = b""
             try:
-                output, error = process.communicate(script, timeout=seconds)
+                if entered:
+                    before = _up_to_the_beginning(process, until)
+                    if BEGINS in before:
+                        entered()
+                output, error = process.communicate(script, timeout=max(0.0, until - time.monotonic()))
             except subprocess.TimeoutExpired as problem:
                 _kill(process)
-                return None, problem.output or b"", problem.stderr or b""
+                return None, before + (problem.output or b""), problem.stderr or b""
             except BaseException:
                 _kill(process)
                 raise
-        return process.returncode, output, error
+        return process.returncode, before + output, error
 
     def _no_entry(self, code: int | None, said: str, seconds: float) -> HostUnreachable:
         """Return why the script did not begin."""
@@ -137,6 +151,20 @@ class _Bounded(SshBackend):  # type: ignore[misc]
     def run_ssh(self, command: str) -> Any:
         code, output, error = self._remote.exchange(command, TESTINFRA_SECONDS)
         return self.result(code, self.encode(command), output, error)
+
+
+def _up_to_the_beginning(process: subprocess.Popen[bytes], until: float) -> bytes:
+    """Return what comes until the host is entered, at the most until that moment or the end of the connection."""
+    assert process.stdout is not None
+    came = b""
+    with selectors.DefaultSelector() as output:
+        output.register(process.stdout, selectors.EVENT_READ)
+        while BEGINS not in came and output.select(max(0.0, until - time.monotonic())):
+            piece = os.read(process.stdout.fileno(), 4096)
+            if not piece:
+                break
+            came += piece
+    return came
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:

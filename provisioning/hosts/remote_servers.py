@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import shlex
+import time
 from collections.abc import Collection, Mapping
 
 from provisioning.errors import FaultError
@@ -19,14 +20,13 @@ if [ -d /run/systemd/system ]; then
     systemctl reset-failed {UNIT}.service 2>/dev/null
 fi"""
 
-KILL = f"""\
+ARM = f"""\
 {DISARM}
 if [ -d /run/systemd/system ]; then
     systemd-run --collect --unit={UNIT} --on-active={{seconds}} --timer-property=AccuracySec=1s \\
         --property=Restart=on-failure --property=RestartSec=5 "$(command -v docker)" start {{names}} || exit 1
-fi
-docker kill {{names}}"""
-"""First the dead man's switch, then the kill. It tries until all are up; where there is no systemd there is none."""
+fi"""
+"""The dead man's switch, before the kill. It tries until all are up; where there is no systemd there is none."""
 
 START = """\
 docker start {names}
@@ -41,14 +41,17 @@ class RemoteServers:
         self.host = host
         self.containers = containers
 
-    def kill(self, seconds: float) -> None:
+    def kill(self, seconds: float) -> float:
         """SIGKILL to all of them, in one command; after ``seconds`` the host starts them by itself.
 
         Docker takes a container that was killed by its command as stopped by hand: no restart policy
-        starts it again before somebody does. Raises FaultError, HostUnreachable.
+        starts it again before somebody does. Returns the monotonic second before which none was killed:
+        that of the entry, as a login may take seconds. Raises FaultError, HostUnreachable.
         """
-        script = KILL.format(names=self._names(self.containers), seconds=math.ceil(seconds))
-        ended = self.host.run(script, COMMAND_SECONDS)
+        names, entered = self._names(self.containers), [time.monotonic()]
+        ended = self.host.run(ARM.format(names=names, seconds=math.ceil(seconds)), COMMAND_SECONDS)
+        if ended.code == 0:
+            ended = self.host.run(f"docker kill {names}", COMMAND_SECONDS, lambda: entered.append(time.monotonic()))
         if ended.code:
             raise FaultError(
                 f"the servers of {self.host.host.name} cannot be killed",
@@ -56,6 +59,7 @@ class RemoteServers:
                 observed=ended.output.strip()[-300:] or f"exit code {ended.code}",
                 advice="set ansible_become",
             )
+        return entered[-1]
 
     def start(self, nodes: Collection[str]) -> dict[str, str]:
         """Start these, or let them run on; return why by full name for those that are still down.

@@ -16,7 +16,7 @@ from fixtures.session import Session
 from provisioning.cluster import Cluster
 from provisioning.evidence.hosts_look import look_at_hosts
 from provisioning.hosts.remote import RemoteHost
-from provisioning.hosts.simulated import Exit, SimulatedHost
+from provisioning.hosts.simulated import Exit, File, SimulatedHost
 from provisioning.hosts.ssh_login import HostUnreachable
 from provisioning.inventory import Host
 from provisioning.ownership import CLUSTER_LABEL, objects, remove
@@ -29,6 +29,8 @@ pytestmark = pytest.mark.destructive
 
 SECONDS = 5.0
 """Budget of a command here; it takes a third of a second."""
+
+SLOW_LOGIN_SECONDS = 1.5
 
 GRACE_SECONDS = 2.0
 """What a loaded machine may need beyond a budget."""
@@ -119,6 +121,24 @@ def test_a_command_is_run_there(server: SshServer) -> None:
     assert remote.run("hostname; id -un", SECONDS) == Exit(0, f"{server.wanted.name}\nroot\n")
     assert remote.run("echo out; echo err >&2; cat; exit 255", SECONDS) == Exit(255, "out\nerr\n")
     assert remote.run(f"# {'x' * 300_000}\nprintf 'no end of line'", SECONDS) == Exit(0, "no end of line")
+
+
+def test_the_moment_of_entry_is_known(server: SshServer) -> None:
+    """It comes after a slow login, and before the script; where nobody is let in there is none."""
+    slow = "/etc/ssh/sshrc"
+    server.host.put([File(slow, f"sleep {SLOW_LOGIN_SECONDS}\n")])
+    entered: list[float] = []
+    try:
+        began = time.time()
+        ended = RemoteHost(server.real()).run("date +%s.%N", SECONDS, lambda: entered.append(time.time()))
+    finally:
+        server.host.sure("rm", slow)
+    assert began + SLOW_LOGIN_SECONDS <= entered[0] <= float(ended.output)
+    with pytest.raises(HostUnreachable):
+        RemoteHost(server.real(ansible_user="nobody-of-that-name")).run(
+            "true", SECONDS, lambda: entered.append(time.time())
+        )
+    assert len(entered) == 1
 
 
 def test_testinfra_looks_there(server: SshServer) -> None:
