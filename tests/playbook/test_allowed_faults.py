@@ -6,9 +6,11 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -19,6 +21,7 @@ from provisioning.errors import FaultError
 from provisioning.faults.injection import EFFECT_SECONDS
 from provisioning.hosts.harm_claim import MARK
 from provisioning.hosts.remote_servers import UNIT
+from provisioning.hosts.simulated import File
 from provisioning.real_site import LONGEST_HARM, RealSite
 from tests.launched import LAUNCHER, ROOT, Launched, launched
 from tests.playbook.conftest import Building, Site, run_ids
@@ -28,6 +31,9 @@ pytestmark = [pytest.mark.destructive, pytest.mark.slow]
 NAME = "redis-gauntlet"
 CLAIM = "test_the_servers_of_a_host_die_and_are_replaced"
 VICTIM, OTHER = "redis-host-2", "redis-host-3"
+
+SLOW_LOGIN, SLOW_LOGIN_SECONDS = "/etc/ssh/sshrc", 1.5
+"""What runs at every login over SSH, and how long it keeps who logs in."""
 
 
 @pytest.fixture(scope="module")
@@ -190,13 +196,24 @@ def test_one_run_at_a_time_has_the_hosts(site: Site, real: RealSite, tmp_path: P
 
 
 def test_what_cannot_be_started_keeps_nothing_else_down(site: Site, real: RealSite) -> None:
-    """The other one is started, what is down is named with its command, and a later try mends it."""
+    """The other one is started, what is down is named with its command, and a later try mends it.
+
+    The moment that is taken for the kill's comes after a slow login, and before the first server's end.
+    """
     cluster = site.cluster
     master, replica = site.inventory.host(VICTIM).nodes
     cluster.wait_quiet()
     try:
         real.permit(VICTIM)
-        real.kill(VICTIM)
+        site.hosts.hosts[VICTIM].put([File(SLOW_LOGIN, f"sleep {SLOW_LOGIN_SECONDS}\n")])
+        began = time.monotonic()
+        killed = real.kill(VICTIM)
+        died = [
+            datetime.fromisoformat(when).timestamp() - (time.time() - time.monotonic())
+            for when in site.docker(VICTIM, "inspect", "-f", "{{.State.FinishedAt}}", master.name, replica.name).split()
+        ]
+        assert began + SLOW_LOGIN_SECONDS < killed < min(died)
+        site.hosts.hosts[VICTIM].sure("rm", SLOW_LOGIN)
         site.docker(VICTIM, "rename", master.name, "away")
         with pytest.raises(FaultError) as failed:
             real.start(VICTIM)
@@ -207,6 +224,7 @@ def test_what_cannot_be_started_keeps_nothing_else_down(site: Site, real: RealSi
         )
         assert UNIT in left_on(site, VICTIM), "the host goes on trying by itself"
     finally:
+        site.hosts.hosts[VICTIM].sure("rm", "-f", SLOW_LOGIN)
         site.docker(VICTIM, "rename", "away", master.name)
         assert real.mend() == [master.full_name]
         assert UNIT not in left_on(site, VICTIM)
