@@ -47,6 +47,9 @@ print("seen", flush=True)
 """
 """One look as a program, to be interrupted."""
 
+SCRIPT_SECONDS = REST_SECONDS - 2 * WAY_SECONDS
+"""What a script on a host may take where nodes are silent: after that nothing of a look is left."""
+
 BUSY = 3
 """Of a machine that is busy with other things: so many times what a look at the healthy cluster took before."""
 
@@ -196,7 +199,7 @@ def check_nothing_stays(threads: set[threading.Thread]) -> None:
     def left() -> list[str]:
         return [*(each.name for each in set(threading.enumerate()) - threads), *docker_commands()]
 
-    wait_until(lambda: not left(), "no thread and no docker command", REST_SECONDS, shown=lambda: str(left()))
+    wait_until(lambda: not left(), "no thread and no docker command", SCRIPT_SECONDS, shown=lambda: str(left()))
 
 
 def docker_commands() -> list[str]:
