@@ -36,7 +36,6 @@ PLAYBOOK_VARIABLES = {
     "redis_tune_kernel": bool,
     "redis_stop_seconds": int,
     "redis_open_files": int,
-    "redis_server_command": str,
     "redis_remove_data": bool,
     "redis_confirm": str,
     "redis_state": str,
@@ -49,7 +48,6 @@ FORMS = {
     "redis_log_files": (r"[1-9]\d*", "positive"),
     "redis_stop_seconds": (r"[1-9]\d*", "seconds and positive"),
     "redis_open_files": (r"[1-9]\d*", "positive"),
-    "redis_server_command": (r"([\w./-]*/)?(redis|valkey)-server", "redis-server or valkey-server, or a path to it"),
 }
 """Variable -> what its value must look like, as a pattern and in words."""
 

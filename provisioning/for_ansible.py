@@ -17,15 +17,9 @@ from provisioning.making_way import make_way
 from provisioning.password_change import accepted, adopt_password
 from provisioning.redis_conf import render_redis_conf
 from provisioning.resp import Connection, Refused
-from provisioning.rolling import (
-    contradicting_themselves,
-    require_fit,
-    rolling_order,
-    step_down,
-)
-
-PATIENCE_SECONDS = 600.0
-"""For a node that loads or copies gigabytes; one that has little is there as soon as it is."""
+from provisioning.rolling import contradicting_themselves, require_fit, rolling_order, step_down
+from provisioning.server_identity import PROBE, parse_identity
+from provisioning.waiting import PATIENCE_SECONDS
 
 PLACE = "of Ansible"
 
@@ -74,9 +68,9 @@ def _name(wish: Wish) -> Mapping[str, Any]:
 
 
 def _layout(wish: Wish) -> Mapping[str, Any]:
-    """Return the same as ``nodes``, of a cluster that may be made."""
+    """Return the same as ``nodes``, of a cluster that may be made, and what an image is asked with (``server``)."""
     require_described(wish.inventory)
-    return _nodes(wish)
+    return {**_nodes(wish), "probe": PROBE}
 
 
 def _nodes(wish: Wish) -> Mapping[str, Any]:
@@ -149,6 +143,12 @@ def _converge(wish: Wish) -> Mapping[str, Any]:
 def _order(wish: Wish) -> Mapping[str, Any]:
     cluster = Cluster(wish.reached)
     return {"nodes": _in_order(cluster, wish.arguments["nodes"])}
+
+
+def _server(wish: Wish) -> Mapping[str, Any]:
+    """Return which server an ``image`` holds, from what the probe of ``layout`` printed in a container of it."""
+    found = parse_identity(str(wish.arguments["image"]), str(wish.arguments["said"]))
+    return {"server": {"name": found.server, "version": found.version, "user": found.uid}}
 
 
 def _containers(wish: Wish) -> Mapping[str, Any]:
@@ -231,6 +231,7 @@ DEEDS: Mapping[str, Callable[[Wish], Mapping[str, Any]]] = {
     "configuration": _configuration,
     "password": _password,
     "converge": _converge,
+    "server": _server,
     "containers": _containers,
     "beginning": _beginning,
     "make_way": _make_way,

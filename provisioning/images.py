@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
 from typing import Literal
 
 import docker.errors
+import requests
+from docker.models.containers import Container
 
 from provisioning import debian_images
 from provisioning.debian_images import RECIPE_LABEL, RECIPES, SIMULATED, DebianImage, HostKind
 from provisioning.docker_engine import Engine, Report
 from provisioning.errors import ImageError
+from provisioning.ownership import Run
 from provisioning.registry import pull
-from provisioning.server_identity import identify
-from provisioning.state import held
+from provisioning.server_identity import PROBE, ServerIdentity, parse_identity
+from provisioning.state import held, state_dir
 
 DEFAULT_SERVER_IMAGE = "redis:8.0.2"
 """The official image that is tested where nobody asks for another."""
@@ -25,6 +30,8 @@ FALLBACK_SERVER_IMAGE = "redis-gauntlet/redis:trixie"
 
 SUITES = {"redis": ("bullseye", "bookworm", "trixie"), "valkey": ("trixie", "sid")}
 """Suites that have the server: redis 6.0, 7.0, 8.0; valkey 8.1, 9.1."""
+
+PROBE_SECONDS = 30
 
 Origin = Literal["already present", "pulled", "built from Debian packages"]
 
@@ -196,3 +203,47 @@ def _build(engine: Engine, reference: str, base: str, kind: HostKind) -> None:
             expected=f"the packages of {kind.packages_file} install in a container",
             observed=" ".join(str(error).split())[:300],
         ) from None
+
+
+def identify(engine: Engine, reference: str, image_id: str) -> ServerIdentity:
+    """Return what the image holds; the first time a container of it is asked, which is then removed.
+
+    Raises ImageError if there is no server in it, or it does not run.
+    """
+    remembered = state_dir() / "images" / f"{image_id.removeprefix('sha256:')}.json"
+    with suppress(OSError, ValueError, TypeError):
+        return ServerIdentity(**json.loads(remembered.read_text()))
+    identity = parse_identity(reference, _ask(engine, reference, image_id))
+    remembered.parent.mkdir(exist_ok=True)
+    unfinished = remembered.with_suffix(".new")
+    unfinished.write_text(json.dumps(asdict(identity)) + "\n")
+    unfinished.replace(remembered)
+    return identity
+
+
+def _ask(engine: Engine, reference: str, image_id: str) -> str:
+    container: Container | None = None
+    run = Run.begin()  # so that the container is reaped if this process is killed
+    try:
+        container = engine.client.containers.create(
+            image_id,
+            entrypoint=["sh", "-c", PROBE],
+            command=[],
+            labels=run.labels("server-identity"),
+            network_disabled=True,
+        )
+        container.start()
+        container.wait(timeout=PROBE_SECONDS)
+        return container.logs().decode(errors="replace")
+    except (docker.errors.APIError, requests.RequestException) as error:
+        raise ImageError(
+            f"the image {reference} does not run",
+            expected="a container of it starts and says the server's version",
+            observed=" ".join(str(getattr(error, "explanation", None) or error).split())[:300],
+            advice="see that it is made for this engine's architecture and holds sh",
+        ) from None
+    finally:
+        if container is not None:
+            with suppress(docker.errors.NotFound):
+                container.remove(force=True, v=True)
+        run.leave()

@@ -98,20 +98,20 @@ def contradicting_themselves(cluster: Cluster) -> list[str]:
         return [node.name for node in evidence.nodes if node.view is not None and contradictions_of(node)]
 
 
-def require_fit(cluster: Cluster, command: str, version: str, made_with: Mapping[str, str]) -> None:
+def require_fit(cluster: Cluster, server: str, version: str, made_with: Mapping[str, str]) -> None:
     """Raise RollingError where a node runs what that server is no successor of: another project's, or a newer one.
 
-    ``command`` starts the server of ``version`` that is wanted; ``made_with``: versions by container, of nodes that
+    Wanted is that ``version`` of ``server``, redis or valkey; ``made_with``: versions by container, of nodes that
     may be down. Versions of Redis and Valkey are counted apart, and none says what the other can load; an older
     server cannot load a newer one's data.
     """
     asked = collect(cluster.inventory, questions={"info": ("INFO", "server")}, redirects=False)
-    wanted = "valkey" in command
+    wanted = server == "valkey"
     others = [seen.name for seen in asked.nodes if seen.info and ("valkey_version" in seen.info) != wanted]
     if others:
         raise RollingError(
-            f"{command} is another project's server than what runs",
-            expected="the same server as before in redis_image and redis_server_command",
+            f"the image has {server}, another project's server than what runs",
+            expected="the same server as before in redis_image",
             observed=f"{', '.join(others)} run {'Redis' if wanted else 'Valkey'}",
             advice="make a new cluster of the other server, and copy the data",
         )

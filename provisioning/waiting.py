@@ -11,6 +11,9 @@ from provisioning.errors import WaitTimeout
 
 T = TypeVar("T")
 
+PATIENCE_SECONDS = 600.0
+"""For a node of a real cluster that loads or copies gigabytes; one that has little is there as soon as it is."""
+
 POLL_SECONDS = 0.02
 """Seconds between two looks: well under the 50 ms that phases of a failover are resolved to."""
 

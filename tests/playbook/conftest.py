@@ -24,6 +24,7 @@ from provisioning.hosts.remote import RemoteHost
 from provisioning.hosts.simulated import File
 from provisioning.inventory import Inventory, Node
 from provisioning.login import PASSWORD_VARIABLE
+from tests.launched import Launched, launched
 from tests.playbook.ansible import COMMAND, Disturbance, Played, play
 
 NEWCOMER = "redis-host-3"
@@ -83,6 +84,12 @@ class Site:
         seen = judge(settled(lambda: look_everywhere(inventory, accesses=accesses), inventory.node_timeout))
         assert seen.not_collected == ()
         return {each.rule for each in seen.findings}
+
+    def judged(self, folder: Path, **variables: Any) -> Launched:
+        """Return what the gate says, by its launcher, when the inventory has these variables too."""
+        file = self.hosts.write_inventory("other.yaml", of_hosts=self.of_hosts, **{**self.variables, **variables})
+        login = {PASSWORD_VARIABLE: self.password} if self.password else {}
+        return launched(folder, "--inventory", file, "-m", "not destructive", environment=login)
 
     def run_ids(self) -> dict[str, str]:
         """Return the run id of every server, once all are well: another one after each start."""
@@ -157,9 +164,7 @@ def building(
             without_engine=without_engine,
         )
         made.append(hosts)
-        command = f"{gauntlet.images.server.server}-server"
-        common = {"redis_image": (images or (server,))[0], "redis_server_command": command}
-        return Site(hosts, secrets.token_urlsafe(12), {**common, **variables})
+        return Site(hosts, secrets.token_urlsafe(12), {"redis_image": (images or (server,))[0], **variables})
 
     yield build
     for hosts in made:

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from provisioning.hosts.remote import RemoteHost
-from tests.launched import launched
 from tests.playbook.ansible import Played
 from tests.playbook.conftest import NEWCOMER, Building, Site, assert_listens_to_the_lan
 
@@ -61,8 +60,7 @@ def test_second_run_changes_nothing(site: Site, formed: Played) -> None:
 
 def test_the_gate_accepts_it_over_ssh(site: Site, formed: Played, tmp_path: Path) -> None:
     """All rules, those about hosts and engines too, find nothing at all."""
-    login = {"REDIS_GAUNTLET_PASSWORD": site.password}
-    run = launched(tmp_path, "--inventory", site.file, "-m", "not destructive", environment=login)
+    run = site.judged(tmp_path)
     assert (run.code, run.document["verdict"], run.found) == (0, "holds", set()), run.said
     assert not run.of_kind("skipped") & {"restart-policy", "image-unpinned", "service-not-enabled", "overcommit-memory"}
     assert run.holding(site.password) == []
@@ -96,7 +94,7 @@ def test_configuration_files(entered: RemoteHost) -> None:
         assert (file.uid, file.group, file.mode) == (999, "root", 0o400)
         assert f"cluster-announce-ip {node.announced}" in file.content_string
     directory = host.file("/opt/redis")
-    assert (directory.is_directory, directory.uid, directory.group, directory.mode) == (True, 999, "root", 0o700)
+    assert (directory.is_directory, directory.user, directory.group, directory.mode) == (True, "root", "root", 0o711)
 
 
 def test_containers(site: Site, entered: RemoteHost) -> None:

@@ -21,6 +21,9 @@ OLD, NEW = "redis-gauntlet/redis:bookworm", "redis-gauntlet/redis:trixie"
 MOVED = "redis-gauntlet/redis:moved"
 """A tag that one host got before it moved from the older server to the newer one, and the others after it."""
 
+OTHER = "redis-gauntlet/redis:other"
+"""An image that was made on the hosts."""
+
 
 @pytest.fixture(scope="module")
 def site(building: Building) -> Site:
@@ -80,6 +83,30 @@ def test_hosts_with_different_servers_under_one_tag_are_refused(site: Site) -> N
     assert refused.code != 0
     assert "the image is not the same one on every host" in refused.output
     assert re.search(f"7[0-9.]+ on {early}, 8[0-9.]+ on {late[0]}, 8[0-9.]+ on {late[1]}", refused.output)
+    assert (configurations(site), site.run_ids()) == (files, started)
+    assert (again := site.play()).changed == 0, again.output
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ("rm $(command -v redis-server)", f"the image {OTHER} holds no server"),
+        ("ln -s $(command -v redis-server) /usr/bin/valkey-server", "the image has valkey, another project's server"),
+    ],
+)
+def test_an_image_with_another_server_or_none_is_refused(site: Site, change: str, says: str) -> None:
+    """Valkey's official image has its server under both names. Nothing is touched."""
+    files, started = configurations(site), site.run_ids()
+    for host in site.inventory.hosts:
+        site.docker(host.name, "run", "--name=other", "--user=0", "--entrypoint=sh", OLD, "-c", change)
+        site.docker(host.name, "commit", "other", OTHER)
+        site.docker(host.name, "rm", "other")
+    refused = site.play(redis_image=OTHER)
+    site.variables["redis_image"] = OLD
+    for host in site.inventory.hosts:
+        site.docker(host.name, "rmi", OTHER)
+    assert refused.code != 0
+    assert says in refused.output
     assert (configurations(site), site.run_ids()) == (files, started)
     assert (again := site.play()).changed == 0, again.output
 

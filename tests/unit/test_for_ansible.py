@@ -46,7 +46,6 @@ def test_what_is_to_run_where_is_told() -> None:
         ({"redis_engine_source": "snap"}, "distribution or vendor"),
         ({"redis_log_size": "lots"}, "a number with k, m or g"),
         ({"redis_stop_seconds": -5}, "seconds and positive"),
-        ({"redis_server_command": "rm -rf"}, "redis-server or valkey-server"),
         ({"redis_network_mode": "bridge"}, "host or published"),
     ],
 )

@@ -13,7 +13,7 @@ from pathlib import Path
 import docker.errors
 import pytest
 
-from provisioning import debian_images, images, registry, server_identity
+from provisioning import debian_images, images, registry
 from provisioning.debian_images import RECIPE_LABEL, DebianImage
 from provisioning.docker_engine import Engine
 from provisioning.errors import ImageError
@@ -155,11 +155,11 @@ def test_identity_is_asked_once(
 ) -> None:
     """An image is asked once, its container is removed, and the answer is remembered by image id."""
     before = {each.id for each in engine.client.containers.list(all=True, filters={"ancestor": server.image_id})}
-    first = server_identity.identify(engine, server.reference, server.image_id)
+    first = images.identify(engine, server.reference, server.image_id)
     after = {each.id for each in engine.client.containers.list(all=True, filters={"ancestor": server.image_id})}
     assert not {each for each in after - before if is_probe(engine, each)}
-    monkeypatch.setattr(server_identity, "_ask", None)
-    assert server_identity.identify(engine, server.reference, server.image_id) == first
+    monkeypatch.setattr(images, "_ask", None)
+    assert images.identify(engine, server.reference, server.image_id) == first
     assert (first.server, first.version) == (server.server, server.version)
 
 
