@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from provisioning.cluster_view import ClusterView
 from provisioning.evidence.collect import MEMBERSHIP
 from provisioning.formation import identities, join
-from provisioning.live_change import LiveChange, views_of_all, views_of_loaded
+from provisioning.live_change import ConvergenceError, LiveChange, views_of_all, views_of_loaded
 from provisioning.live_settings import mend_settings
 from provisioning.membership import (
     dismiss,
@@ -22,7 +22,7 @@ from provisioning.membership import (
     require_one_cluster,
     reunite,
 )
-from provisioning.shard_places import place_replicas, replace_lost_masters, wait_succeeded
+from provisioning.shard_places import place_replicas, replace_lost_masters, take_over_from_leavers, wait_succeeded
 from provisioning.slot_shares import move_slots, own_all
 
 
@@ -47,6 +47,7 @@ class Convergence(LiveChange):
         members = [node for node in self.inventory.nodes if node not in (*blank, *absent)]
         self.done += mend_settings(self.cluster, [*blank, *members], pretend=self.pretend)
         if self._is_unformed(views):
+            self._require_nothing_elsewhere()
             self._form(views)
         else:
             require_one_cluster(self, {node.full_name: views[node.full_name] for node in members})
@@ -61,6 +62,7 @@ class Convergence(LiveChange):
     def _place(self) -> None:
         replace_lost_masters(self)
         wait_succeeded(self)
+        take_over_from_leavers(self)
         leaders = place_replicas(self)
         move_slots(self, leaders)
         if self.leaving and not self.pretend:
@@ -73,6 +75,21 @@ class Convergence(LiveChange):
         """True where nobody knows anybody or has a key: no cluster yet, or one whose formation was cut short."""
         nodes = [self.inventory.node(name) for name in views]
         return all(map(is_alone, views.values())) and not any(int(self.cluster.call(n, "DBSIZE")) for n in nodes)
+
+    def _require_nothing_elsewhere(self) -> None:
+        """Raise ConvergenceError where all that stays is blank, and what leaves may have a cluster's data.
+
+        Formed without it, its slots would be given to blank nodes, and its data removed with it.
+        """
+        for name, view in self.everyone.views(self.leavers).items() if self.leavers else ():
+            if (view is None and not self.pretend) or (view is not None and not is_blank(view)):
+                raise ConvergenceError(
+                    f"{name} leaves, and nodes that stay have nothing",
+                    expected="nodes that have joined the cluster before others leave it",
+                    observed="no answer from it" if view is None else f"it knows {len(view.entries)} nodes",
+                    advice="run this with its host present first, then with redis_state: absent; if there is nothing "
+                    "to be kept: delete that host from the inventory",
+                )
 
     def _form(self, views: Mapping[str, ClusterView]) -> None:
         """Make one cluster of all nodes; what an earlier formation has given to them is taken back."""

@@ -144,13 +144,15 @@ def dismiss(change: LiveChange) -> None:
 def forget_the_dead(change: LiveChange) -> None:
     """Remove ids that no node of the inventory has any more; each node is told, within the 60 s of a ban.
 
-    A handshake is no member: it ends by itself, as where a node was met a second time.
+    A handshake is no member: it ends by itself, as where a node was met a second time. Who leaves has been dismissed,
+    or while one only pretends would have been.
     Raises ConvergenceError for one that lives or owns slots.
     """
     present = set(change.ids().values())
     views = [view for view in change.cluster.views().values() if view is not None]
     entries = [entry for view in views for entry in view.entries if "handshake" not in entry.flags]
-    dead = {entry.node_id: entry for entry in entries if entry.node_id not in present}
+    going = {node.address for node in change.leavers if change.pretend}
+    dead = {e.node_id: e for e in entries if e.node_id not in present and e.address not in going}
     addresses = {node.address for node in change.inventory.nodes}  # who is there now has another id
     for entry in _harmless(each for each in dead.values() if each.address not in addresses or not each.slots):
         change.done.append(f"forgot {entry.node_id} {entry.address}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 
 from provisioning.cluster_view import ClusterView
 from provisioning.errors import NodeUnreachable, WaitTimeout
@@ -44,6 +45,29 @@ def _addresses(change: LiveChange) -> list[str]:
     return [node.address for node in change.leavers]
 
 
+def take_over_from_leavers(change: LiveChange) -> None:
+    """Let a shard's master take over where a node that leaves leads the shard, as after a failover.
+
+    It has the data: nothing has to move, and no slots can be moved to it while it is a replica.
+    Raises WaitTimeout.
+    """
+    if not change.leavers:
+        return
+    ids = change.ids()
+    view = change.whole_view()
+    for leaver in change.leavers:
+        led = view.by_address.get(leaver.address)
+        if led is None or not led.slots:
+            continue
+        masters = [shard.master for shard in change.inventory.shards]
+        for heir in [node for node in masters if view.by_id[ids[node.full_name]].master_id == led.node_id][:1]:
+            change.done.append(f"let {heir.full_name} take over from {leaver.full_name}, which leaves")
+            if not change.pretend:
+                caught_up = partial(change.everyone.caught_up, heir, leaver)
+                change.cluster.wait_for(caught_up, f"{heir.full_name} has what its master has", change.budget)
+                change.cluster.manual_failover(heir, led.slots[0].first)
+
+
 def place_replicas(change: LiveChange) -> list[Node]:
     """Let every node follow its shard's leader, one after the other; return the leaders.
 
@@ -80,6 +104,15 @@ def _leader(change: LiveChange, shard: WantedShard, view: ClusterView, ids: Mapp
     leave, another of its nodes may lead their shard, and will follow this one's master.
     """
     owning = [node for node in shard.nodes if view.by_id[ids[node.full_name]].slots]
+    entry = view.by_id[ids[shard.master.full_name]]
+    if not owning and entry.master_id in ids.values():
+        raise ConvergenceError(
+            f"{shard.master.full_name} is to be a master, and is a replica of a node that stays",
+            expected="a master, or a blank node",
+            observed=entry.line.strip(),
+            advice="give that part to a new node; or make it blank (CLUSTER RESET HARD on it), which leaves its master "
+            "one copy less, and run this again",
+        )
     if len(owning) < 2:
         return owning[0] if owning else shard.master
     if shard.master in owning and any(view.by_address.get(address) for address in _addresses(change)):

@@ -316,11 +316,11 @@ def test_an_older_server_is_refused(fresh_cluster: Cluster) -> None:
     """The running version and later ones may be rolled out, no earlier one: a container says what it was made with."""
     info = fresh_cluster.info(fresh_cluster.inventory.nodes[0])
     name, running = ("valkey", info["valkey_version"]) if "valkey_version" in info else ("redis", info["redis_version"])
-    require_fit(fresh_cluster, f"{name}-server", running, {})
-    require_fit(fresh_cluster, f"{name}-server", "99.0", {"down": "98.9"})
+    require_fit(fresh_cluster, name, running, {})
+    require_fit(fresh_cluster, name, "99.0", {"down": "98.9"})
     for wanted, made_with in (("1.0", {}), ("99.0", {"down": "99.1"})):
         with pytest.raises(RollingError, match="a downgrade is refused"):
-            require_fit(fresh_cluster, f"{name}-server", wanted, made_with)
+            require_fit(fresh_cluster, name, wanted, made_with)
 
 
 def test_another_projects_server_is_refused(fresh_cluster: Cluster) -> None:
@@ -328,7 +328,7 @@ def test_another_projects_server_is_refused(fresh_cluster: Cluster) -> None:
     info = fresh_cluster.info(fresh_cluster.inventory.nodes[0])
     other = "redis" if "valkey_version" in info else "valkey"
     with pytest.raises(RollingError, match="another project's server"):
-        require_fit(fresh_cluster, f"{other}-server", "99.0", {})
+        require_fit(fresh_cluster, other, "99.0", {})
 
 
 @dataclass(frozen=True)
@@ -384,6 +384,53 @@ def test_a_host_leaves_and_comes_back(departure: Departure) -> None:
     assert [each.endswith(f" to {departure.led.full_name}") for each in moved] == [True], back
     assert converged(departure.whole) == []
     assert has_all_keys(departure.whole)
+
+
+def test_a_host_leaves_that_leads_a_shard_of_those_who_stay(departure: Departure) -> None:
+    """After a failover: the shard's own master takes over again, as no slot can be moved to a replica."""
+    whole = departure.whole
+    (leading,) = [node for node in departure.leaving.nodes if node.role == "replica"]
+    master = whole.inventory.node(leading.replica_of)
+    whole.manual_failover(leading)
+    whole.wait_replica(master, leading, whole.rejoin_budget)
+    told = f"let {master.full_name} take over from {leading.full_name}, which leaves"
+    assert told in Convergence(departure.rest, True, (departure.leaving,)).run()
+    done = departure.run()
+    assert told in done
+    assert any(each.startswith(f"moved 4096 slots from {departure.led.full_name} to ") for each in done), done
+    assert departure.run() == []
+    left = Cluster(departure.rest, whole.simulation)
+    assert left.owner(master.slots[0].first) == departure.rest.node(master.full_name)
+    assert has_all_keys(left)
+
+
+def test_blank_nodes_form_no_cluster_while_its_data_leaves(departure: Departure) -> None:
+    """New hosts for all old ones in one run: the data would be removed with those who leave."""
+    whole = departure.whole
+    staying, leaving = departure.inventory.hosts[0], departure.inventory.hosts[1:]
+    for node in staying.nodes:
+        kill(whole, node)
+        blank(whole, node)
+        start(whole, node)
+    blanks = replace(departure.inventory, hosts=(staying,))
+    for pretend in (True, False):
+        with pytest.raises(ConvergenceError, match="leaves, and nodes that stay have nothing"):
+            Convergence(blanks, pretend, leaving).run()
+    for node in whole.inventory.nodes:
+        if node.host in {host.name for host in leaving}:
+            kill(whole, node)
+    with pytest.raises(ConvergenceError, match="no answer from it"):
+        Convergence(blanks, leaving=leaving).run()
+
+
+def test_a_replica_of_who_stays_is_made_no_master(fresh_cluster: Cluster) -> None:
+    """Slots cannot be moved to it, and what it has is a copy that its master may need: that is for a person to say."""
+    inventory = fresh_cluster.inventory
+    promoted = inventory.replicas[0]
+    grown = inventory.with_nodes({promoted.full_name: replace(promoted, replica_of="", role="master")})
+    with pytest.raises(ConvergenceError, match=f"{promoted.full_name} is to be a master, and is a replica"):
+        Convergence(replace(grown, given=grown.given - {"slots"})).run()
+    assert fresh_cluster.roles() == fresh_cluster.wanted_roles
 
 
 def test_a_dead_host_leaves(departure: Departure) -> None:
