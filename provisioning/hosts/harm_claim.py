@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import hashlib
 import os
 import re
 import shlex
@@ -10,20 +11,28 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 
 from provisioning.errors import FaultError
 from provisioning.hosts.remote import RemoteHost
 from provisioning.hosts.remote_container import COMMAND_SECONDS
 
 MARK = "/run/redis-gauntlet.harm"
-"""On the host. Gone after a reboot, as whoever it was then harms nothing any more."""
+"""On the host. Gone after a reboot, as whoever it was then harms nothing any more. The playbook looks for it too."""
+
+CHANGING = "/opt/redis/.changing"
+"""Of the playbook: there while it changes nodes, and after a run that was cut short."""
+
+CHANGES = 3
+"""Exit code of TAKE where the playbook changes nodes, which is looked for after the mark is there: it does likewise."""
 
 TAKE = f"""\
 [ -z {{stale}} ] || [ "$(cat {MARK} 2>/dev/null)" != {{stale}} ] || rm {MARK}
 printf '%s\\n' {{who}} > {MARK}.$$ || exit 1
 ln {MARK}.$$ {MARK} 2>/dev/null
 rm {MARK}.$$
-cat {MARK}"""
+cat {MARK}
+[ ! -e {CHANGING} ] || exit {CHANGES}"""
 """A link is made whole or not at all: whoever comes second reads who was first."""
 
 GIVE_UP = f'[ "$(cat {MARK} 2>/dev/null)" != {{who}} ] || rm {MARK}'
@@ -33,12 +42,16 @@ GIVE_UP = f'[ "$(cat {MARK} 2>/dev/null)" != {{who}} ] || rm {MARK}'
 def claimed(host: RemoteHost) -> Iterator[None]:
     """Claim the host for the length of the block. What a dead run of this machine and user has left is taken over.
 
-    Raises FaultError where somebody else has it, HostUnreachable.
+    Raises FaultError where somebody else has it or the playbook changes nodes there, HostUnreachable.
     """
     who = f"{_ourselves()} process {os.getpid()} since {datetime.now(UTC).isoformat(timespec='seconds')}"
-    holder = _take(host, who)
-    if holder != who and _is_dead(holder):
-        holder = _take(host, who, stale=holder)
+    try:
+        holder = _take(host, who)
+        if holder != who and _is_dead(holder):
+            holder = _take(host, who, stale=holder)
+    except FaultError:
+        _give_up(host, who)
+        raise
     if holder != who:
         raise FaultError(
             f"{host.host.name} is claimed by another run with --allow-faults",
@@ -49,12 +62,23 @@ def claimed(host: RemoteHost) -> Iterator[None]:
     try:
         yield
     finally:
-        host.run(GIVE_UP.format(who=shlex.quote(who)), COMMAND_SECONDS)
+        _give_up(host, who)
+
+
+def _give_up(host: RemoteHost, who: str) -> None:
+    host.run(GIVE_UP.format(who=shlex.quote(who)), COMMAND_SECONDS)
 
 
 def _take(host: RemoteHost, who: str, stale: str = "") -> str:
     """Return who has the host then: ``who`` if nobody had it, or if that was ``stale``."""
     ended = host.run(TAKE.format(who=shlex.quote(who), stale=shlex.quote(stale)), COMMAND_SECONDS)
+    if ended.code == CHANGES:
+        raise FaultError(
+            f"the nodes of {host.host.name} are being changed",
+            expected=f"no {CHANGING} there",
+            observed="the playbook runs, or was cut short",
+            advice="let it end, or run it again: it finishes what was begun",
+        )
     if ended.code:
         raise FaultError(
             f"{host.host.name} cannot be claimed",
@@ -66,7 +90,10 @@ def _take(host: RemoteHost, who: str, stale: str = "") -> str:
 
 
 def _ourselves() -> str:
-    return f"{getpass.getuser()}@{socket.gethostname()}"
+    """Return user, machine, and what tells its processes from those of a clone or of another container."""
+    world = Path("/proc/sys/kernel/random/boot_id"), Path("/proc/self/ns/pid")
+    told = "".join(os.readlink(each) if each.is_symlink() else each.read_text() for each in world if each.exists())
+    return f"{getpass.getuser()}@{socket.gethostname()}/{hashlib.sha256(told.encode()).hexdigest()[:8]}"
 
 
 def _is_dead(holder: str) -> bool:

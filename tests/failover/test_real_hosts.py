@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
+from fixtures.faults import places_given_back
 from fixtures.history.failover import failover_bound
 from fixtures.history.observation import Observation
 from fixtures.options import TARGET
@@ -37,31 +38,27 @@ def test_the_servers_of_a_host_die_and_are_replaced(
     inventory = cluster.inventory
     real_site.permit(harmed_host)  # before any wait: where nothing may be harmed, that is the answer
     cluster.wait_quiet()
-    masters = cluster.masters()
     prediction = prediction_for(cluster, harmed_host)
     lost = [inventory.node(name) for name in prediction.masters_lost]
     live = [node for node in inventory.nodes if node.host != harmed_host]
 
-    with observe(cluster, real_site) as seen:
+    # Masters that stay together are lost together: they go back before the next host is harmed.
+    with observe(cluster, real_site) as seen, places_given_back(cluster) as masters:
         real_site.permit(harmed_host)
-        try:
-            with inject(real_site, KillServers(harmed_host)) as injection:
-                for victim in lost:
-                    successor = _successor(cluster, victim, masters[victim], live)
-                    cluster.wait_owner(masters[victim], successor, live, inventory.node_timeout)
-                    failover = seen.failover(injection, victim, successor, live)
-                    assert failover.attempt == 1
-                    assert failover.promoted is not None
-                    assert failover.promoted <= failover_bound(inventory.node_timeout)
-                cluster.wait_for(
-                    lambda: all(cluster.state(node) == "ok" for node in live),
-                    "every node that is left says cluster_state ok",
-                    inventory.node_timeout,
-                )
-                record("survival", survival_row(cluster, prediction, "survived"))
-        finally:  # masters that stay together are lost together
-            cluster.wait_ready(cluster.rejoin_budget + inventory.node_timeout)
-            cluster.restore_layout(masters)
+        with inject(real_site, KillServers(harmed_host)) as injection:
+            for victim in lost:
+                successor = _successor(cluster, victim, masters[victim], live)
+                cluster.wait_owner(masters[victim], successor, live, inventory.node_timeout)
+                failover = seen.failover(injection, victim, successor, live)
+                assert failover.attempt == 1
+                assert failover.promoted is not None
+                assert failover.promoted <= failover_bound(inventory.node_timeout)
+            cluster.wait_for(
+                lambda: all(cluster.state(node) == "ok" for node in live),
+                "every node that is left says cluster_state ok",
+                inventory.node_timeout,
+            )
+            record("survival", survival_row(cluster, prediction, "survived"))
     assert cluster.masters() == masters
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import getpass
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -18,8 +20,9 @@ import pytest
 from fixtures.history.failover import failover_bound
 from fixtures.rules.harm import objection_to_harm
 from provisioning.errors import FaultError
+from provisioning.evidence.info import parse_info
 from provisioning.faults.injection import EFFECT_SECONDS
-from provisioning.hosts.harm_claim import MARK
+from provisioning.hosts.harm_claim import CHANGING, MARK
 from provisioning.hosts.remote_servers import UNIT
 from provisioning.hosts.simulated import File
 from provisioning.real_site import LONGEST_HARM, RealSite
@@ -29,6 +32,16 @@ from tests.playbook.conftest import Building, Site, run_ids
 pytestmark = [pytest.mark.destructive, pytest.mark.slow]
 
 NAME = "redis-gauntlet"
+NO_PROCESS = 4_194_304
+"""One more than the highest id that a process can have."""
+
+NO_START = """\
+#!/bin/sh
+if [ "$1" = start ]; then echo 'planted: it does not start' >&2; exit 1; fi
+exec /usr/bin/docker "$@"
+"""
+"""A docker command that goes before the real one, on a host where containers cannot be started."""
+
 CLAIM = "test_the_servers_of_a_host_die_and_are_replaced"
 VICTIM, OTHER = "redis-host-2", "redis-host-3"
 
@@ -85,7 +98,7 @@ def test_without_the_inventorys_name_nothing_is_harmed(site: Site, tmp_path: Pat
 
 def test_the_loss_of_a_host_is_survived_as_predicted(site: Site, tmp_path: Path) -> None:
     """Its two servers die and are started again; all others run on, and masters are where they were."""
-    before, roles = run_ids(site.cluster), site.cluster.roles()
+    before, roles, told = run_ids(site.cluster), site.cluster.roles(), told_to_write(site)
     run = broken(site, tmp_path, VICTIM)
     assert (run.code, run.document["verdict"]) == (0, "holds"), run.said
     after = run_ids(site.cluster)
@@ -93,12 +106,23 @@ def test_the_loss_of_a_host_is_survived_as_predicted(site: Site, tmp_path: Path)
         node.full_name for node in site.inventory.host(VICTIM).nodes
     }
     assert site.cluster.roles() == roles
+    assert told_to_write(site) == told | dict.fromkeys((n.full_name for n in site.inventory.host(VICTIM).nodes), 0)
     (failover,) = run.document["failovers"]
     assert (failover["victim"], failover["attempt"]) == (f"{VICTIM}/redis_master", 1)
     assert failover["bound_s"] == failover_bound(site.inventory.node_timeout), "by the node timeout that the nodes have"
     assert not left_on(site, VICTIM)
     (row,) = [each for each in run.document["survival"] if each["host"] == VICTIM]
     assert (row["survives"], row["tried"]) == (True, "survived")
+
+
+def told_to_write(site: Site) -> dict[str, int]:
+    """Return how many commands each server was sent, since its start, that write or publish something."""
+    found = {}
+    for node in site.nodes:
+        stats = parse_info(str(site.cluster.call(node, "INFO", "commandstats")))
+        calls = [text for name, text in stats.items() if name.removeprefix("cmdstat_") in ("set", "del", "publish")]
+        found[node.full_name] = sum(int(text.removeprefix("calls=").split(",")[0]) for text in calls)
+    return found
 
 
 def left_on(site: Site, host: str) -> str:
@@ -181,18 +205,39 @@ def test_one_run_at_a_time_has_the_hosts(site: Site, real: RealSite, tmp_path: P
     assert f"process {os.getpid()} since" in said_by(second), "who has them lives, and is not taken for dead"
     assert not left_on(site, OTHER)
 
-    stranger = "ada@elsewhere process 1 since 2024-01-01T00:00:00+00:00"
     host = site.hosts.hosts[OTHER]
-    host.sure("sh", "-c", f"echo '{stranger}' > {MARK}")
+    clone = f"{getpass.getuser()}@{socket.gethostname()}/00000000 process {NO_PROCESS}"
+    for stranger in ("ada@elsewhere process 1", clone):
+        told = f"{stranger} since 2024-01-01T00:00:00+00:00"
+        host.sure("sh", "-c", f"echo '{told}' > {MARK}")
+        try:
+            with pytest.raises(FaultError) as refused, real.claimed():
+                pass
+            assert refused.value.observed == told
+            assert f"rm {MARK} on {OTHER}" in refused.value.advice
+            assert not left_on(site, VICTIM), "what was claimed before the refusal is free again"
+            assert left_on(site, OTHER).split() == [MARK]
+        finally:
+            host.sure("rm", MARK)
+
+
+def test_the_playbook_and_a_run_that_harms_keep_apart(site: Site, real: RealSite) -> None:
+    """Whoever comes second is refused, and told what the other one is."""
+    before = run_ids(site.cluster)
+    with real.claimed():
+        refused = site.play()
+    assert refused.code != 0
+    assert f"a run with --allow-faults has this host expected: no {MARK} there" in " ".join(refused.output.split())
+    assert f"process {os.getpid()} since" in refused.output
+    host = site.hosts.hosts[OTHER]
+    host.sure("touch", CHANGING)
     try:
-        with pytest.raises(FaultError) as refused, real.claimed():
+        with pytest.raises(FaultError, match=f"the nodes of {OTHER} are being changed"), real.claimed():
             pass
-        assert refused.value.observed == stranger
-        assert f"rm {MARK} on {OTHER}" in refused.value.advice
-        assert not left_on(site, VICTIM), "what was claimed before the refusal is free again"
-        assert left_on(site, OTHER).split() == [MARK]
+        assert not any(left_on(site, each) for each in site.hosts.hosts)
     finally:
-        host.sure("rm", MARK)
+        host.sure("rm", CHANGING)
+    assert run_ids(site.cluster) == before
 
 
 def test_what_cannot_be_started_keeps_nothing_else_down(site: Site, real: RealSite) -> None:
@@ -231,6 +276,27 @@ def test_what_cannot_be_started_keeps_nothing_else_down(site: Site, real: RealSi
         assert real.mend() == []
         cluster.wait_ready(cluster.rejoin_budget + cluster.inventory.node_timeout)
         cluster.restore_layout()
+
+
+def test_a_run_that_can_start_nothing_says_what_to_do(site: Site, real: RealSite, tmp_path: Path) -> None:
+    """By hand, and at once: it does not wait for a cluster that cannot become whole."""
+    docker = "/usr/local/bin/docker"
+    host = site.hosts.hosts[VICTIM]
+    victims = site.inventory.host(VICTIM).nodes
+    host.put([File(docker, NO_START, mode=0o755)])
+    try:
+        run = broken(site, tmp_path / "run", VICTIM, state=tmp_path / "own-state")
+        assert (run.code, run.document["verdict"]) == (1, "unknown"), run.said
+        assert "cannot be started and stays down" in said_by(run)
+        assert f"on {VICTIM}: docker start {' '.join(node.name for node in victims)}" in said_by(run)
+        assert "planted: it does not start" in said_by(run)
+        assert "a cluster that is ready" not in said_by(run)
+    finally:
+        host.sure("rm", docker)
+        assert real.mend() == sorted(node.full_name for node in victims)
+        site.cluster.wait_ready(site.cluster.rejoin_budget + site.cluster.inventory.node_timeout)
+        site.cluster.restore_layout()
+    assert not left_on(site, VICTIM)
 
 
 def test_what_a_killed_run_left_down_the_next_one_starts(site: Site, tmp_path: Path) -> None:

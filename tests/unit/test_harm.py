@@ -149,6 +149,15 @@ def test_what_would_come_back_empty_is_not_taken_down() -> None:
     assert observed(evidence, "redis-host-1") == ""
 
 
+def test_a_master_that_keeps_snapshots_only_is_not_taken_down() -> None:
+    """What was written since the last one would be lost where nobody is elected; a replica copies its master's."""
+    only_snapshots = {"appendonly": "no", "save": "3600 1"}
+    evidence = node_changed(seen_by_all(), M2, config=only_snapshots)
+    assert observed(evidence, "redis-host-2").startswith(f"{M2}: appendonly no")
+    assert observed(evidence, "redis-host-1") == ""
+    assert observed(node_changed(seen_by_all(), R2, config=only_snapshots), "redis-host-2") == ""
+
+
 def test_budgets_derive_from_the_node_timeout_that_the_cluster_has() -> None:
     """The nodes' own, of whoever answers; where they differ there is none."""
     evidence = seen_by_all()

@@ -5,6 +5,7 @@ done
 dpkg-query --show --showformat='${db:Status-Status}\n' python3-requests 2>/dev/null | grep -qx installed && echo "has modules"
 [ "$(systemctl is-active docker) $(systemctl is-enabled docker)" = "active enabled" ] && echo "has service"
 [ -e /opt/redis/.changing ] && echo "has changing"
+[ -e /run/redis-gauntlet.harm ] && echo "harm $(cat /run/redis-gauntlet.harm)"
 
 echo "memory $(cat /proc/sys/vm/overcommit_memory)"
 echo "pages $(cat /sys/kernel/mm/transparent_hugepage/enabled 2>/dev/null)"
