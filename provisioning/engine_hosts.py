@@ -122,6 +122,16 @@ class EngineHosts:
         api.restart(self.hosts[name].name, timeout=int(BOOT_SECONDS))
         self.wait_up(name)
 
+    def shut_out(self, name: str) -> None:
+        """Let nobody enter the host over SSH, whoever is in included, until ``let_in``."""
+        self.hosts[name].sure("systemctl", "stop", "ssh")
+        self.hosts[name].run("pkill", "-KILL", "sshd")
+
+    def let_in(self, name: str) -> None:
+        """End what ``shut_out`` did, and wait until the host can be entered."""
+        self.hosts[name].sure("systemctl", "start", "ssh")
+        self.wait_up(name)
+
     def wait_up(self, name: str) -> None:
         """Wait until systemd has started everything and sshd answers."""
         host = self.hosts[name]

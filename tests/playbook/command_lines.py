@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -15,20 +17,22 @@ PACE_SECONDS = 0.1
 
 @contextmanager
 def watched_command_lines() -> Iterator[set[str]]:
-    """Collect them while the block lasts."""
+    """Collect them while the block lasts. Raises what has ended the watch before."""
     seen: set[str] = set()
     ended = threading.Event()
-    watcher = threading.Thread(target=_watch, args=(seen, ended), daemon=True)
-    watcher.start()
-    try:
-        yield seen
-    finally:
-        ended.set()
-        watcher.join()
+    with ThreadPoolExecutor(1) as pool:
+        watching = pool.submit(_watch, seen, ended)
+        try:
+            yield seen
+        finally:
+            ended.set()
+        watching.result()
 
 
 def _watch(seen: set[str], ended: threading.Event) -> None:
     for _ in ticks(PACE_SECONDS, ended):
-        for file in Path("/proc").glob("[0-9]*/cmdline"):
+        for process in [each for each in os.listdir("/proc") if each.isdecimal()]:
             with suppress(OSError):  # it has ended since
-                seen.add(file.read_bytes().replace(b"\0", b" ").decode(errors="replace").strip())
+                seen.add(
+                    Path("/proc", process, "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
+                )

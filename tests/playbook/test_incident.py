@@ -12,7 +12,7 @@ from provisioning.cluster import Cluster
 from provisioning.evidence.redirect import parse_redirect
 from provisioning.hosts.simulated import File, SimulatedHost
 from provisioning.inventory import Inventory, Node
-from tests.launched import Launched, launched
+from tests.launched import Launched
 from tests.playbook.conftest import Building, Site
 
 pytestmark = [pytest.mark.destructive, pytest.mark.slow]
@@ -31,8 +31,6 @@ CHECK_SECONDS = "20"
 
 BYSTANDER = "bystander"
 """A container on each host that is none of the cluster's."""
-
-READING = ("-m", "not destructive")
 
 
 @pytest.fixture(scope="module")
@@ -81,8 +79,7 @@ def original(site: Site) -> Inventory:
 @pytest.fixture(scope="module")
 def judged(site: Site, original: Inventory, tmp_path_factory: pytest.TempPathFactory) -> Launched:
     """What the gate says of it."""
-    folder = tmp_path_factory.mktemp("judged")
-    return launched(folder, "--inventory", site.hosts.write_inventory("original.yaml", **site.variables), *READING)
+    return replace(site, password="").judged(tmp_path_factory.mktemp("judged"))
 
 
 @pytest.fixture(scope="module")
@@ -183,7 +180,6 @@ def test_the_playbook_mends_it(site: Site, original: Inventory, tmp_path: Path) 
     after = site.cluster
     for key, shard in keys.items():
         assert after.ask(after.owner(shard.master.slots[0].first), "GET", key) == key
-    login = {"REDIS_GAUNTLET_PASSWORD": site.password}
-    run = launched(tmp_path, "--inventory", site.file, *READING, environment=login)
+    run = site.judged(tmp_path)
     assert (run.code, run.found) == (0, set()), run.said
     assert (again := site.play()).changed == 0, again.output

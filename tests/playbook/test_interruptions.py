@@ -143,9 +143,7 @@ def test_a_change_that_is_cut_twice_is_finished(site: Site) -> None:
         kill(run)
 
     def unreachable(run: subprocess.Popen[str]) -> None:
-        host = site.hosts.hosts["redis-host-2"]
-        host.sure("systemctl", "stop", "ssh")
-        host.run("pkill", "-KILL", "sshd")
+        site.hosts.shut_out("redis-host-2")
 
     with writing_steadily(site.cluster) as ledgers:
         first = site.play(at={f"TASK [redis : Change {order[1]}]": killed}, redis_settings={SETTING: "77"})
@@ -156,8 +154,7 @@ def test_a_change_that_is_cut_twice_is_finished(site: Site) -> None:
         assert second.code > 0, second.output
         assert "UNREACHABLE" in second.output
         assert is_changing(site)
-        site.hosts.hosts["redis-host-2"].sure("systemctl", "start", "ssh")
-        site.hosts.wait_up("redis-host-2")
+        site.hosts.let_in("redis-host-2")
         wait_quiet(site)
         last = site.play()
     assert last.code == 0, last.output

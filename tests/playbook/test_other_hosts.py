@@ -12,7 +12,6 @@ from provisioning.hosts.engine import BOOT_SECONDS, EngineHost
 from provisioning.inventory import Host, Inventory, Node
 from provisioning.redis_conf import render_redis_conf
 from provisioning.waiting import wait_until
-from tests.launched import Launched, launched
 from tests.playbook.conftest import Building, Site
 
 pytestmark = [pytest.mark.destructive, pytest.mark.slow]
@@ -75,15 +74,9 @@ def _file(node: Node) -> str:
     return f"/etc/redis/redis-node-{node.file_stem}.conf"
 
 
-def judged(site: Site, folder: Path) -> Launched:
-    """Return what the gate says."""
-    login = {"REDIS_GAUNTLET_PASSWORD": site.password}
-    return launched(folder, "--inventory", site.file, "-m", "not destructive", environment=login)
-
-
 def test_hosts_without_redis_are_refused(site: Site, tmp_path: Path) -> None:
     """One message says that no node answers and what to do; nothing is waited for."""
-    run = judged(site, tmp_path)
+    run = site.judged(tmp_path)
     assert run.is_refusal, run.said
     said = " ".join(run.said.split())
     assert "Connection refused" in said
@@ -93,7 +86,7 @@ def test_hosts_without_redis_are_refused(site: Site, tmp_path: Path) -> None:
 
 def test_redis_without_docker_is_judged(served: Site, tmp_path: Path) -> None:
     """All that does not ask for an engine is decided; what is found is true: nobody has tuned these kernels."""
-    run = judged(served, tmp_path)
+    run = served.judged(tmp_path)
     untuned = {("overcommit-memory", name) for name in served.hosts.hosts}
     assert (run.code, run.document["verdict"], run.found) == (0, "holds", untuned), run.said
     assert run.undecided == {}
@@ -108,7 +101,7 @@ def test_its_services_come_back_with_their_host(served: Site, tmp_path: Path) ->
     served.hosts.reboot("redis-host-2")
     cluster.wait_ready(BOOT_SECONDS + cluster.rejoin_budget)
     cluster.restore_layout()
-    run = judged(served, tmp_path)
+    run = served.judged(tmp_path)
     assert (run.code, run.document["verdict"]) == (0, "holds"), run.said
 
 
@@ -118,7 +111,7 @@ def test_a_stopped_service_is_found(served: Site, tmp_path: Path) -> None:
     node = cluster.inventory.replicas[0]
     host = served.hosts.hosts[node.host]
     host.sure("systemctl", "stop", _service(node))
-    run = judged(served, tmp_path)
+    run = served.judged(tmp_path)
     host.sure("systemctl", "start", _service(node))
     assert (run.code, run.document["verdict"]) == (1, "violated"), run.said
     assert ("node-unreachable", node.full_name) in run.found

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.launched import Launched, launched
 from tests.playbook.conftest import Building, Site
 
 pytestmark = [pytest.mark.destructive, pytest.mark.slow]
@@ -25,22 +24,15 @@ def site(building: Building) -> Site:
     return made
 
 
-def judged(site: Site, folder: Path, **variables: object) -> Launched:
-    """Return what the gate says when the inventory has these variables too."""
-    file = site.hosts.write_inventory("other.yaml", **{**site.variables, **variables})
-    login = {"REDIS_GAUNTLET_PASSWORD": site.password}
-    return launched(folder, "--inventory", file, "-m", "not destructive", environment=login)
-
-
 def test_sudo_is_used_where_the_inventory_says_so(site: Site, tmp_path: Path) -> None:
     """A user who may use sudo sees all that root sees."""
-    run = judged(site, tmp_path, ansible_user=USER, ansible_become=True)
+    run = site.judged(tmp_path, ansible_user=USER, ansible_become=True)
     assert (run.code, run.document["verdict"], run.found) == (0, "holds", set()), run.said
 
 
 def test_without_sudo_what_is_not_seen_is_named(site: Site, tmp_path: Path) -> None:
     """A user who may not ask the engine leaves the verdict unknown, not good."""
-    run = judged(site, tmp_path, ansible_user=USER)
+    run = site.judged(tmp_path, ansible_user=USER)
     assert (run.code, run.document["verdict"]) == (1, "unknown"), run.said
     assert "container-not-running" in run.undecided
 
@@ -50,7 +42,7 @@ def test_an_unknown_host_key_is_not_trusted(site: Site, tmp_path: Path) -> None:
     empty = tmp_path / "known"
     empty.touch()
     options = f"-F none -o UserKnownHostsFile={empty} -o GlobalKnownHostsFile=none -o StrictHostKeyChecking=yes"
-    run = judged(site, tmp_path / "run", ansible_ssh_common_args=options)
+    run = site.judged(tmp_path / "run", ansible_ssh_common_args=options)
     assert (run.code, run.document["verdict"]) == (1, "unknown"), run.said
     assert "its host key is not known here" in " ".join(run.said.split())
 
@@ -63,7 +55,7 @@ def test_a_wrong_key_is_named(site: Site, tmp_path: Path) -> None:
         ("key", "root", {"ansible_ssh_private_key_file": str(key), "ansible_ssh_extra_args": "-o IdentitiesOnly=yes"}),
         ("user", "nobody", {"ansible_user": "nobody"}),
     ):
-        run = judged(site, tmp_path / folder, **variables)
+        run = site.judged(tmp_path / folder, **variables)
         assert (run.code, run.document["verdict"]) == (1, "unknown"), run.said
         assert f"user {user} is refused: Permission denied" in " ".join(run.said.split())
 
@@ -72,7 +64,7 @@ def test_a_host_that_is_down_is_named(site: Site, tmp_path: Path) -> None:
     """Its nodes are found dead, and that the host gives no answer is said once."""
     host = site.hosts.hosts["redis-host-3"]
     host.signal("KILL")
-    run = judged(site, tmp_path)
+    run = site.judged(tmp_path)
     host.start()
     site.hosts.wait_up("redis-host-3")
     assert (run.code, run.document["verdict"]) == (1, "violated"), run.said
