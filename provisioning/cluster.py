@@ -83,6 +83,13 @@ class Cluster:
         except Refused as refusal:
             return str(refusal)
 
+    def answers(self, node: Node) -> bool:
+        """True for a node that says anything at all, a refusal too."""
+        try:
+            return bool(self.ask(node, "PING"))
+        except NodeUnreachable:
+            return False
+
     def connection(self, node: Node) -> Connection:
         """Return a connection of its own to the node, for MULTI, ASKING, READONLY and subscriptions."""
         return Connection.to(node, read_only=self.read_only)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from functools import partial
 
 from provisioning.cluster_view import ClusterView
-from provisioning.errors import NodeUnreachable, WaitTimeout
+from provisioning.errors import WaitTimeout
 from provisioning.inventory import Node, WantedShard
 from provisioning.live_change import ELECTION_NODE_TIMEOUTS, ConvergenceError, LiveChange
 from provisioning.node_entry import NodeEntry
@@ -45,27 +45,29 @@ def _addresses(change: LiveChange) -> list[str]:
     return [node.address for node in change.leavers]
 
 
-def take_over_from_leavers(change: LiveChange) -> None:
-    """Let a shard's master take over where a node that leaves leads the shard, as after a failover.
+def take_back(change: LiveChange) -> None:
+    """Let a shard's master take over where the shard is led by a node that leaves or is another shard's replica.
 
-    It has the data: nothing has to move, and no slots can be moved to it while it is a replica.
-    Raises WaitTimeout.
+    So it is where a failover came before a change of the inventory. The master has the data: nothing has to move,
+    and no slots can be moved to it while it is a replica. Raises WaitTimeout.
     """
-    if not change.leavers:
-        return
     ids = change.ids()
     view = change.whole_view()
-    for leaver in change.leavers:
-        led = view.by_address.get(leaver.address)
+    for leader in (*change.leavers, *change.inventory.replicas):
+        led = view.by_address.get(leader.address)
         if led is None or not led.slots:
             continue
-        masters = [shard.master for shard in change.inventory.shards]
-        for heir in [node for node in masters if view.by_id[ids[node.full_name]].master_id == led.node_id][:1]:
-            change.done.append(f"let {heir.full_name} take over from {leaver.full_name}, which leaves")
+        for shard in change.inventory.shards:
+            owning = [node for node in shard.nodes if view.by_id[ids[node.full_name]].slots]
+            heir = shard.master
+            if owning or view.by_id[ids[heir.full_name]].master_id != led.node_id:
+                continue
+            change.done.append(f"let {heir.full_name} take over from {leader.full_name}, which leaves its shard")
             if not change.pretend:
-                caught_up = partial(change.everyone.caught_up, heir, leaver)
+                caught_up = partial(change.everyone.caught_up, heir, leader)
                 change.cluster.wait_for(caught_up, f"{heir.full_name} has what its master has", change.budget)
                 change.cluster.manual_failover(heir, led.slots[0].first)
+                break
 
 
 def place_replicas(change: LiveChange) -> list[Node]:
@@ -105,7 +107,7 @@ def _leader(change: LiveChange, shard: WantedShard, view: ClusterView, ids: Mapp
     """
     owning = [node for node in shard.nodes if view.by_id[ids[node.full_name]].slots]
     entry = view.by_id[ids[shard.master.full_name]]
-    if not owning and entry.master_id in ids.values():
+    if not owning and not change.pretend and entry.master_id in ids.values():
         raise ConvergenceError(
             f"{shard.master.full_name} is to be a master, and is a replica of a node that stays",
             expected="a master, or a blank node",
@@ -134,7 +136,7 @@ def wait_succeeded(change: LiveChange) -> None:
         return
     known = {address for view in change.cluster.views().values() if view is not None for address in view.by_address}
     members = [node for node in change.leavers if node.address in known]
-    silent = {node.address: node for node in members if not _answers(change, node)}
+    silent = {node.address: node for node in members if not change.everyone.answers(node)}
     owning: list[NodeEntry] = []
 
     def succeeded() -> bool:
@@ -153,10 +155,3 @@ def wait_succeeded(change: LiveChange) -> None:
             advice="bring its host back until its slots are moved; if it is dead for good: CLUSTER FAILOVER FORCE "
             "(or TAKEOVER, where no majority is left) on its replica",
         ) from None
-
-
-def _answers(change: LiveChange, node: Node) -> bool:
-    try:
-        return bool(change.everyone.ask(node, "PING"))
-    except NodeUnreachable:
-        return False

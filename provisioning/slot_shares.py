@@ -48,15 +48,19 @@ def move_slots(change: LiveChange, leaders: Sequence[Node]) -> None:
 def _begun_moves(
     change: LiveChange, nodes: Mapping[str, Node], entries: Mapping[str, NodeEntry | None]
 ) -> list[SlotMove]:
-    """Return what is left of an interrupted run: the slots that are open between two of these nodes."""
+    """Return what is left of an interrupted run: the slots that are open between two of these nodes.
+
+    Whoever owns a slot has the keys that have not come over yet, also where another master led when it was opened.
+    """
+    owners = {slot: name for name, entry in entries.items() if entry for each in entry.slots for slot in each}
     names = {entry.node_id: name for name, entry in entries.items() if entry is not None}
     open_slots: set[SlotMove] = set()
     for name, node in nodes.items():
         own = change.everyone.view(node).myself
         open_slots |= {SlotMove(slot, name, names[to]) for slot, to in own.migrating if to in names} if own else set()
-        open_slots |= {SlotMove(slot, names[of], name) for slot, of in own.importing if of in names} if own else set()
-    owners = {slot: name for name, entry in entries.items() if entry for each in entry.slots for slot in each}
-    return sorted((each for each in open_slots if owners.get(each.slot) == each.source), key=lambda each: each.slot)
+        open_slots |= {SlotMove(slot, owners.get(slot, name), name) for slot, _ in own.importing} if own else set()
+    begun = [each for each in open_slots if owners.get(each.slot) == each.source != each.target]
+    return sorted(begun, key=lambda each: each.slot)
 
 
 def _move(

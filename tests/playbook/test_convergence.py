@@ -16,6 +16,7 @@ from provisioning.evidence.collect import MEMBERSHIP, ask_who_lags, collect
 from provisioning.inventory import Host, Inventory, Node
 from provisioning.live_change import ConvergenceError
 from provisioning.making_way import make_way
+from provisioning.password_change import PasswordRefused, adopt_password
 from provisioning.planned_inventory import planned_inventory
 from provisioning.readiness import find_unready
 from provisioning.rolling import RollingError, require_fit, rolling_order, step_down
@@ -221,10 +222,12 @@ def test_two_clusters_are_not_merged(fresh_cluster: Cluster) -> None:
     assert len(fresh_cluster.view(stranger).entries) == 1
 
 
-def test_moves_that_were_interrupted_are_finished(fresh_cluster: Cluster) -> None:
+@pytest.mark.parametrize("failed_over", [False, True], ids=["", "after-a-failover"])
+def test_moves_that_were_interrupted_are_finished(fresh_cluster: Cluster, failed_over: bool) -> None:
     """A slot that was left open, its keys on both sides, ends where it was going; shares are then made equal.
 
     One key is on both sides at once, as where the answer of its move was lost: what the source has since is kept.
+    So it is where the source's replica has taken over meanwhile, which knows nothing of the move.
     """
     source, target = fresh_cluster.inventory.masters[:2]
     ids, slot = fresh_cluster.ids(), source.slots[-1].last
@@ -238,6 +241,11 @@ def test_moves_that_were_interrupted_are_finished(fresh_cluster: Cluster) -> Non
     assert fresh_cluster.call(source, "MIGRATE", target.lan, target.port, keys[1], 0, 5000, "COPY", *login) == "OK"
     assert fresh_cluster.call(source, "SET", keys[1], "later") == "OK"
     inventory = replace(fresh_cluster.inventory, given=fresh_cluster.inventory.given - {"slots"})
+    if failed_over:
+        (heir,) = fresh_cluster.shard_of(source).replicas
+        fresh_cluster.wait_replica(heir, source, fresh_cluster.rejoin_budget)
+        fresh_cluster.manual_failover(heir)
+        fresh_cluster.wait_replica(source, heir, fresh_cluster.rejoin_budget)
     done = Convergence(inventory).run()
     assert done[0] == "finished the move of 1 slots, which was interrupted"
     client = fresh_cluster.client()
@@ -274,6 +282,20 @@ def test_a_cluster_that_is_written_to_is_ready(fresh_cluster: Cluster) -> None:
         assert find_unready(ask_who_lags(inventory, lagging, deadline=1.0)) != []
     finally:
         fresh_cluster.simulated.nodes[replica.full_name].signal("CONT")
+
+
+def test_a_server_that_takes_no_second_password_is_named(fresh_cluster: Cluster) -> None:
+    """In words of our own: the server's may repeat what it was told."""
+    node = fresh_cluster.inventory.nodes[0]
+    assert fresh_cluster.call(node, "ACL", "SETUSER", "default", "-acl") == "OK"
+    changed = {
+        each.full_name: replace(each, password="another", previous_password=each.password)
+        for each in fresh_cluster.inventory.nodes
+    }
+    with pytest.raises(PasswordRefused, match=f"{node.full_name} takes no second password") as refused:
+        adopt_password(fresh_cluster.inventory.with_nodes(changed))
+    assert refused.value.observed == "an answer that begins with NOPERM"
+    assert "another" not in str(refused.value)
 
 
 def test_the_order_follows_roles_not_names(fresh_cluster: Cluster) -> None:
@@ -393,7 +415,7 @@ def test_a_host_leaves_that_leads_a_shard_of_those_who_stay(departure: Departure
     master = whole.inventory.node(leading.replica_of)
     whole.manual_failover(leading)
     whole.wait_replica(master, leading, whole.rejoin_budget)
-    told = f"let {master.full_name} take over from {leading.full_name}, which leaves"
+    told = f"let {master.full_name} take over from {leading.full_name}, which leaves its shard"
     assert told in Convergence(departure.rest, True, (departure.leaving,)).run()
     done = departure.run()
     assert told in done
@@ -402,6 +424,29 @@ def test_a_host_leaves_that_leads_a_shard_of_those_who_stay(departure: Departure
     left = Cluster(departure.rest, whole.simulation)
     assert left.owner(master.slots[0].first) == departure.rest.node(master.full_name)
     assert has_all_keys(left)
+
+
+def test_a_shard_is_led_by_its_own_nodes_again(departure: Departure) -> None:
+    """A failover, then a change of whom that replica follows: the master takes over, then the replica follows another.
+
+    Here it is the heir: it is to follow another shard's master, and leads the shard of the host that stays now.
+    """
+    whole, heir = departure.whole, departure.heir
+    before = whole.inventory.node(heir.full_name)
+    whole.manual_failover(before)
+    whole.wait_replica(departure.led, before, whole.rejoin_budget)
+    swapped = next(node for node in departure.leaving.nodes if node.role == "replica")
+    wanted = departure.inventory.with_nodes(
+        {
+            heir.full_name: heir,
+            swapped.full_name: replace(swapped, replica_of=departure.led.full_name),
+        }
+    )
+    done = Convergence(wanted).run()
+    assert done[0] == f"let {departure.led.full_name} take over from {heir.full_name}, which leaves its shard"
+    assert any(each.startswith(f"made {heir.full_name} a replica of {heir.replica_of}") for each in done), done
+    assert Convergence(wanted).run() == []
+    assert has_all_keys(whole)
 
 
 def test_blank_nodes_form_no_cluster_while_its_data_leaves(departure: Departure) -> None:
