@@ -240,6 +240,26 @@ def test_the_playbook_and_a_run_that_harms_keep_apart(site: Site, real: RealSite
     assert run_ids(site.cluster) == before
 
 
+def test_whoever_begins_to_harm_while_the_playbook_runs_is_seen(site: Site) -> None:
+    """Before a node is restarted it looks again; the next run, with nothing to change any more, takes its note away."""
+    host, before = site.hosts.hosts[OTHER], run_ids(site.cluster)
+
+    def harm(run: object) -> None:
+        host.sure("sh", "-c", f"echo somebody > {MARK}")
+
+    try:
+        refused = site.play(at={"TASK [Find the order": harm}, redis_settings={"slowlog-max-len": "99"})
+    finally:
+        host.sure("rm", MARK)
+    assert refused.code != 0
+    assert (refused.rolled, run_ids(site.cluster)) == ([], before), refused.output
+    assert "observed: somebody" in refused.output
+    assert host.run("test", "-e", CHANGING).code == 0
+    last = site.play(redis_settings={})
+    assert (last.code, last.rolled) == (0, []), last.output
+    assert host.run("test", "-e", CHANGING).code == 1
+
+
 def test_what_cannot_be_started_keeps_nothing_else_down(site: Site, real: RealSite) -> None:
     """The other one is started, what is down is named with its command, and a later try mends it.
 

@@ -10,6 +10,7 @@ import subprocess
 
 import pytest
 
+from provisioning.hosts.harm_claim import CHANGING
 from provisioning.waiting import wait_until
 from tests.playbook.ansible import kill
 from tests.playbook.conftest import Building, Site, run_ids
@@ -19,7 +20,6 @@ pytestmark = [pytest.mark.destructive, pytest.mark.slow]
 
 USER = "deploy"
 
-CHANGING = "/opt/redis/.changing"
 """Stands on every host while nodes are changed one at a time."""
 
 SETTING = "slowlog-max-len"
@@ -181,13 +181,17 @@ def test_a_file_that_was_changed_by_hand_is_written_again(site: Site) -> None:
 
 
 def test_a_rebooted_host_comes_back_with_its_published_ports(site: Site) -> None:
-    """Engine and containers start by themselves, every address stays, and nothing is found in the old layout."""
+    """Engine and containers start by themselves, every address stays, and nothing is found in the old layout.
+
+    Ports can be published before the host has its address.
+    """
     cluster = site.cluster
     addresses = {entry.address for entry in cluster.view(cluster.inventory.nodes[0]).entries}
     before = site.run_ids()
     site.hosts.reboot("redis-host-3")
     cluster.wait_ready(cluster.rejoin_budget + 4 * cluster.inventory.node_timeout)
     assert {entry.address for entry in cluster.view(cluster.inventory.nodes[0]).entries} == addresses
+    assert site.hosts.hosts["redis-host-3"].sure("cat", "/proc/sys/net/ipv4/ip_nonlocal_bind").strip() == "1"
     rebooted = {node.full_name for node in site.inventory.host("redis-host-3").nodes}
     assert {name for name, run in site.run_ids().items() if run != before[name]} == rebooted
     cluster.restore_layout()
