@@ -16,7 +16,7 @@ from provisioning.inventory import Host, Inventory, Node
 from provisioning.making_way import make_way
 from provisioning.password_change import accepted, adopt_password
 from provisioning.redis_conf import render_redis_conf
-from provisioning.resp import Connection, Refused
+from provisioning.resp import Refused
 from provisioning.rolling import contradicting_themselves, require_fit, rolling_order, step_down
 from provisioning.server_identity import PROBE, parse_identity
 from provisioning.waiting import PATIENCE_SECONDS
@@ -103,31 +103,37 @@ def _configuration(wish: Wish) -> Mapping[str, Any]:
 
 
 def _password(wish: Wish) -> Mapping[str, Any]:
-    everyone = replace(wish.inventory, hosts=wish.inventory.hosts + wish.leaving)
-    silent = [node.full_name for node in everyone.nodes if not _answers(node)]
-    if wish.arguments.get("alone") and silent:
+    everyone, alone = _everyone(wish), bool(wish.arguments.get("alone"))
+    asked = Cluster(everyone)
+    silent = [node.full_name for node in everyone.nodes if not asked.answers(node)]
+    if alone and silent:
         raise PlaybookError(
             "the new password cannot be given to every node",
             expected="an answer of every node, as clients are to be moved over next",
             observed=f"none from {', '.join(silent)}",
             advice="bring them back, or run the whole playbook",
         )
-    done = adopt_password(everyone, pretend=wish.pretend)
+    done = adopt_password(everyone, masterauth=not alone, pretend=wish.pretend)
     return {"changed": bool(done), "done": done}
 
 
-def _answers(node: Node) -> bool:
-    """True for a node that says anything at all, a refusal too."""
-    try:
-        with Connection.to(node, read_only=True) as link:
-            return bool(link.call("PING"))
-    except Refused:
-        return True
-    except NodeUnreachable:
-        return False
+def _everyone(wish: Wish) -> Inventory:
+    """Return the inventory with those hosts that leave of which a member still knows a node.
+
+    What is on a host that has left already is somebody else's, and so is its password.
+    """
+    if not wish.leaving:
+        return wish.inventory
+    views = Cluster(accepted(wish.inventory)).views().values()
+    known = {address for view in views if view is not None for address in view.by_address}
+    leaving = tuple(host for host in wish.leaving if known & {node.address for node in host.nodes})
+    return replace(wish.inventory, hosts=wish.inventory.hosts + leaving)
 
 
 def _converge(wish: Wish) -> Mapping[str, Any]:
+    """Bring the cluster to the inventory, also where a node has been restarted with its old password since."""
+    if not wish.pretend:
+        adopt_password(_everyone(wish))
     change = Convergence(wish.reached, wish.pretend, wish.leaving, PATIENCE_SECONDS)
     for left in reversed(range(TRIES)):
         try:
@@ -185,8 +191,9 @@ def _beginning(wish: Wish) -> Mapping[str, Any]:
             observed=", ".join(f"{version} on {host}" for host, version in versions.items()),
             advice="name an exact version in redis_image, or a digest; or docker pull on every host",
         )
+    cluster = Cluster(wish.inventory)
     for name in wish.arguments["unmade"]:
-        if _answers(node := wish.inventory.node(str(name))):
+        if cluster.answers(node := wish.inventory.node(str(name))):
             raise PlaybookError(
                 f"something else than container {node.container or node.name} answers at {node.address}",
                 expected=f"the container of {name}, or nobody",

@@ -64,7 +64,8 @@ def views_of_all(cluster: Cluster, nodes: Sequence[Node], patience: float) -> di
             f"no answer from {', '.join(silent())}",
             expected=f"a server there within {cluster.rejoin_budget:.0f} s",
             observed="none",
-            advice="see why on its host (docker ps, docker logs), correct it, and run this again",
+            advice="see why on its host (docker ps, docker logs), correct it, and run this again; nodes listen at "
+            "redis_address only, and this machine must reach them",
         ) from None
     return cluster.wait_for(loaded, "nodes that have loaded their data", max(patience, cluster.rejoin_budget))
 

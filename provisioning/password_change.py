@@ -56,12 +56,13 @@ def _logged_in(node: Node) -> Node | None:
     return None
 
 
-def adopt_password(inventory: Inventory, *, pretend: bool = False) -> list[str]:
+def adopt_password(inventory: Inventory, *, masterauth: bool = True, pretend: bool = False) -> list[str]:
     """Let nodes that have the previous password take the wanted one too; return what was done, or would be.
 
-    Then no node asks its master for less than that takes, whichever of them is restarted first. That the
-    previous one is taken no longer is for their restart, with the new configuration.
-    Raises PasswordRefused before anything is changed.
+    With ``masterauth`` they give it to their masters: then no node asks its master for less than that takes, whichever
+    of them is restarted first with the new configuration, which takes the previous one no longer. Without, one that
+    is restarted with its old configuration, and knows the previous one alone, is still followed.
+    Raises PasswordRefused: before anything is changed, or for servers before 6.0, which have one password.
     """
     done: list[str] = []
     if open_nodes := [node.full_name for node in inventory.nodes if not node.password]:
@@ -77,12 +78,25 @@ def adopt_password(inventory: Inventory, *, pretend: bool = False) -> list[str]:
         if reached.node(node.full_name).password != node.password:
             done.append(f"{node.full_name}: takes the new password beside the previous one")
             if not pretend:
-                cluster.call(node, "ACL", "SETUSER", node.user or "default", f">{node.password}")
-    for node in inventory.nodes:
+                _add_password(cluster, node)
+    for node in inventory.nodes if masterauth else ():
         if node.previous_password:
             with suppress(NodeUnreachable):  # one that does not run gets it with its configuration
                 done += _masterauth(cluster, node, pretend)
     return done
+
+
+def _add_password(cluster: Cluster, node: Node) -> None:
+    """Raise PasswordRefused without the server's words: they may repeat the command."""
+    try:
+        cluster.call(node, "ACL", "SETUSER", node.user or "default", f">{node.password}")
+    except Refused as refusal:
+        raise PasswordRefused(
+            f"{node.full_name} takes no second password",
+            expected="ACL SETUSER, which Redis has since 6.0",
+            observed=f"an answer that begins with {refusal.code}",
+            advice="upgrade first (redis_image), with the password that nodes have; or let ACL be",
+        ) from None
 
 
 def _masterauth(cluster: Cluster, node: Node, pretend: bool) -> list[str]:

@@ -16,6 +16,7 @@ LACKING = ""
 try:
     from provisioning.errors import GauntletError
     from provisioning.for_ansible import act
+    from provisioning.masking import masked, secrets_of_environment, secrets_of_variables
     from provisioning.resp import Refused
 except ImportError as missing:
     LACKING = str(missing)
@@ -51,9 +52,10 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             )
             return result
         except GauntletError as problem:
-            return {"failed": True, "msg": str(problem)}
+            said = str(problem)
         except Refused as refusal:
-            return {"failed": True, "msg": f"a node refused what it was asked: {refusal}"}
+            said = f"a node refused what it was asked: {refusal}"
+        return {"failed": True, "msg": masked(said, secrets_of_variables(variables) | secrets_of_environment())}
 
 
 def _of_host(variables: Any) -> dict[str, Any]:
