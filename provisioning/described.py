@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from ipaddress import ip_address
+from ipaddress import IPv4Address
 
 from provisioning.errors import GauntletError
 from provisioning.inventory import Inventory
@@ -27,7 +27,7 @@ def require_name(inventory: Inventory) -> None:
 
 
 def require_described(inventory: Inventory) -> None:
-    """Raise PlaybookError without a name, a pinned image, passwords or IP addresses, and for ACL users or TLS."""
+    """Raise PlaybookError without a name, a pinned image, passwords or IPv4 addresses, and for ACL users or TLS."""
     require_name(inventory)
     _require_pinned(inventory.image)
     _require_passwords(inventory)
@@ -60,11 +60,11 @@ def _require_addresses(inventory: Inventory) -> None:
     """Nodes announce IP addresses: what DNS says of a name may be another thing on each host."""
     for node in inventory.nodes:
         try:
-            ip_address(node.lan)
+            IPv4Address(node.lan)
         except ValueError:
             raise PlaybookError(
                 f"{node.full_name} has no address that nodes can announce",
-                expected="an IP address, as nodes know each other by no other name",
+                expected="an IPv4 address, as nodes know each other by no other name",
                 observed=node.lan,
                 advice="set redis_address of the host",
             ) from None

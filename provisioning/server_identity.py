@@ -14,9 +14,12 @@ for server in valkey redis; do
         break
     fi
 done
-own=$(id -u)
-for user in "$own" valkey redis; do
-    if [ "$user" != 0 ] && uid=$(id -u "$user" 2>/dev/null); then
+if [ "$(id -u)" != 0 ]; then
+    echo "uid=$(id -u) gid=$(id -g)"
+    exit
+fi
+for user in valkey redis; do
+    if uid=$(id -u "$user" 2>/dev/null); then
         echo "uid=$uid gid=$(id -g "$user")"
         break
     fi

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from provisioning.hosts.remote import RemoteHost
+from provisioning.hosts.simulated import File
 from tests.playbook.ansible import Played
 from tests.playbook.conftest import NEWCOMER, Building, Site, assert_listens_to_the_lan
 
@@ -23,6 +24,30 @@ def site(building: Building) -> Site:
 def pretended(site: Site) -> Played:
     """A run in check mode on the bare hosts."""
     return site.play("--check")
+
+
+USERNS = """\
+#!/bin/sh
+if [ "$1" = info ]; then echo 'engine true inactive'; echo 'security [name=seccomp name=userns]'; exit; fi
+exec /usr/bin/docker "$@"
+"""
+"""A docker command that goes before the real one, and tells of an engine with userns-remap."""
+
+SOCKET = "import socket; socket.socket(socket.AF_UNIX).bind('/run/docker.sock')"
+
+
+def test_another_engine_is_kept(site: Site, pretended: Played) -> None:
+    """Docker is not put beside it, and one in whose containers files of the host have other owners is refused."""
+    first, bare = site.hosts.hosts["redis-host-1"], site.hosts.hosts[NEWCOMER]
+    bare.sure("python3", "-c", SOCKET)
+    refused = site.play()
+    bare.sure("rm", "/run/docker.sock")
+    assert "there is another engine where Docker would be installed" in refused.output
+    first.put([File("/usr/local/bin/docker", USERNS, mode=0o755)])
+    remapped = site.play()
+    first.sure("rm", "/usr/local/bin/docker")
+    assert "the engine gives its containers other user ids" in remapped.output
+    assert not site.docker("redis-host-1", "ps", "--all", "--quiet").strip()
 
 
 @pytest.fixture(scope="module")

@@ -63,10 +63,11 @@ def test_a_pinned_image_is_taken(image: str) -> None:
     assert act("layout", {}, variables(redis_image=image), pretend=False)["hosts"]
 
 
-def test_a_name_is_no_address() -> None:
-    """Nodes announce IP addresses: what DNS says of a name is another matter on each host."""
+@pytest.mark.parametrize("address", ["redis1.example.com", "fd00::1"])
+def test_what_is_no_ipv4_address_is_refused(address: str) -> None:
+    """Nodes announce addresses: what DNS says of a name is another matter on each host. IPv6 was tried nowhere."""
     given = variables()
-    given["redis-host-1"]["redis_address"] = "redis1.example.com"
+    given["redis-host-1"]["redis_address"] = address
     with pytest.raises(GauntletError, match="no address that nodes can announce"):
         act("layout", {}, given, pretend=False)
 

@@ -2,6 +2,8 @@
 for each in dockerd docker; do
   command -v "$each" >/dev/null && echo "has $each"
 done
+docker --version 2>/dev/null | grep -qi podman && echo "has podman"
+[ -S /run/docker.sock ] && echo "has socket"
 dpkg-query --show --showformat='${db:Status-Status}\n' python3-requests 2>/dev/null | grep -qx installed && echo "has modules"
 [ "$(systemctl is-active docker) $(systemctl is-enabled docker)" = "active enabled" ] && echo "has service"
 [ -e /opt/redis/.changing ] && echo "has changing"
@@ -16,7 +18,8 @@ for each in $FILES; do
 done
 
 command -v docker >/dev/null || exit 0
-docker info --format 'engine {{.LiveRestoreEnabled}} {{.Swarm.LocalNodeState}}' 2>/dev/null || exit 0
+docker info --format 'engine {{.LiveRestoreEnabled}} {{.Swarm.LocalNodeState}}
+security {{.SecurityOptions}}' 2>/dev/null || exit 0
 docker image inspect "$IMAGE" >/dev/null 2>&1 && echo "has image"
 docker ps --all --format "container $CONTAINER"
 docker volume inspect --format '{{.Name}} {{.Mountpoint}}' $VOLUMES 2>/dev/null | while read -r name place; do
