@@ -76,9 +76,9 @@ class RemoteHost:
         if self.login.become:
             remote = f"sudo -n -u {shlex.quote(self.login.become)} {remote}"
         code, output, error = self._ssh(self.login.command(remote, seconds), script.encode(), seconds, entered)
-        _, begun, output = output.partition(BEGINS)
+        before, begun, output = output.partition(BEGINS)
         if not begun:
-            raise self._no_entry(code, error.decode("utf-8", "replace"), seconds)
+            raise self._no_entry(code, (before + b"\n" + error).decode("utf-8", "replace"), seconds)
         output, ended, word = output.rpartition(ENDS)
         if not ended:
             lost = code is not None and code not in (124, 137)
@@ -127,7 +127,7 @@ class RemoteHost:
         lines = [line.strip() for line in said.splitlines() if line.strip()] or ["without a word"]
         if code is None:
             return self._failure(SshFailure(f"no login within {seconds:g} s"))
-        if self.login.become:
+        if self.login.become and any(line.startswith("sudo:") for line in lines):
             advice = f"let the user run commands as {self.login.become} without a password; try: {self.login.by_hand}"
             return self._failure(SshFailure(f"sudo refused: {lines[-1][:200]}", advice))
         return self._failure(SshFailure(f"the login ran no command: {lines[-1][:200]}"))

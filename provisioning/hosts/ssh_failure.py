@@ -29,7 +29,7 @@ MEANINGS = (
     (
         r"REMOTE HOST IDENTIFICATION HAS CHANGED|Host key for \S+ has changed",
         "its host key is another than the known one",
-        "find out why before anything else; if it is right, remove the old key: ssh-keygen -R {login.destination}",
+        "find out why before anything else; if it is right, remove the old key: ssh-keygen -R {login.known_as}",
     ),
     (
         r"Host key verification failed|No \S+ host key is known",

@@ -101,6 +101,12 @@ class SshLogin:
         return str(self.port or "22 (or that of ssh_config)")
 
     @property
+    def known_as(self) -> str:
+        """How known_hosts has it, as a word of the shell."""
+        host = self.destination.rpartition("@")[2]
+        return shlex.quote(host if self.port in (None, 22) else f"[{host}]:{self.port}")
+
+    @property
     def by_hand(self) -> str:
         """The command with which a person tries the same; further options may hold secrets and stay out."""
         sudo = ("sudo", "-n", "-u", self.become, "true") if self.become else ()

@@ -32,6 +32,9 @@ SECONDS = 5.0
 
 SLOW_LOGIN_SECONDS = 1.5
 
+AWAY, AWAY_SAYS = "/usr/local/bin/away", "This account is currently not available."
+"""A login shell for those who may not enter, and what it says as nologin does: not as an error."""
+
 GRACE_SECONDS = 2.0
 """What a loaded machine may need beyond a budget."""
 
@@ -185,10 +188,14 @@ def test_a_wrong_key_is_named(server: SshServer) -> None:
 
 
 def test_an_account_without_a_shell_is_named(server: SshServer) -> None:
-    """A login that runs no command is no access."""
-    server.host.sure("usermod", "--shell", "/bin/false", MAY_SUDO)
+    """A login that runs no command is no access, and sudo has no part in it."""
     try:
+        server.host.sure("usermod", "--shell", "/bin/false", MAY_SUDO)
         assert reason(server.real(ansible_user=MAY_SUDO)).startswith("the login ran no command")
+        server.host.put([File(AWAY, f"#!/bin/sh\necho '{AWAY_SAYS}'\nexit 1\n", mode=0o755)])
+        server.host.sure("usermod", "--shell", AWAY, MAY_SUDO)
+        said = reason(server.real(ansible_user=MAY_SUDO, ansible_become=True))
+        assert said == f"the login ran no command: {AWAY_SAYS}"
     finally:
         server.host.sure("usermod", "--shell", "/bin/bash", MAY_SUDO)
 

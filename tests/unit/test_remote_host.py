@@ -117,6 +117,12 @@ def test_further_options_are_not_shown() -> None:
     assert login.by_hand == "ssh -l ada 10.0.0.1 (and the inventory's ansible_ssh_*_args)"
 
 
+def test_an_old_host_key_is_removed_under_the_name_that_it_has() -> None:
+    """ssh writes a port that is not the usual one with the host."""
+    assert SshLogin.of(host()).known_as == SshLogin.of(host(ansible_port=22)).known_as == "10.0.0.1"
+    assert SshLogin.of(host(ansible_port=2222)).known_as == "'[10.0.0.1]:2222'"
+
+
 def test_without_ssh_it_is_one_message(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where this machine has no ssh: what to install."""
     monkeypatch.setenv("PATH", str(tmp_path))
