@@ -40,6 +40,8 @@ class Ledger:
     acknowledged: list[int] = field(default_factory=list)
     longest_gap: float = 0.0
     """Seconds without an acknowledged write, from the beginning to the end."""
+    before_gap: int = 0
+    """How many writes were acknowledged before that."""
     problem: BaseException | None = None
     """What ended the writer before its time."""
     _last: float = field(default_factory=time.monotonic)
@@ -60,7 +62,8 @@ class Ledger:
     def close(self) -> None:
         """Count the time since the last acknowledged write: a stall that lasts counts too."""
         now = time.monotonic()
-        self.longest_gap = max(self.longest_gap, now - self._last)
+        if now - self._last > self.longest_gap:
+            self.longest_gap, self.before_gap = now - self._last, len(self.acknowledged)
         self._last = now
 
 
@@ -131,6 +134,11 @@ def assert_none_lost(cluster: Cluster, ledgers: Sequence[Ledger]) -> None:
 
 def is_whole(cluster: Cluster, ledger: Ledger) -> bool:
     """True where the shard's master has every acknowledged write, and was written to well."""
+    return not lost(cluster, ledger)
+
+
+def lost(cluster: Cluster, ledger: Ledger) -> set[int]:
+    """Return the acknowledged writes that the shard's master does not have; it was written to well."""
     assert ledger.writes > LEAST_WRITES, f"{ledger.writes} writes say little"
     stored = cluster.call(cluster.owner(ledger.slot), "LRANGE", ledger.key, 0, -1)
-    return set(ledger.acknowledged) <= set(map(int, stored))
+    return set(ledger.acknowledged) - set(map(int, stored))

@@ -181,9 +181,14 @@ def test_the_first_host_is_removed_while_the_others_change(site: Site, everyone:
     assert_left(site, *gone)
     assert site.docker(leaving, "ps", "--all", "--quiet") == ""
     assert site.docker(leaving, "volume", "ls", "--quiet") == volumes
-    somebodys = site.docker(leaving, "create", "--name", "redis_master", site.variables["redis_image"])
+    server = f"{site.cluster.info(site.nodes[0]).get('server_name', 'redis')}-server"
+    somebodys = site.docker(
+        leaving,
+        *("run", "--detach", "--network=host", "--name=redis_master", site.variables["redis_image"]),
+        *(server, "--port", str(gone[0].port), "--requirepass", "theirs", "--protected-mode", "no"),
+    )
     assert_nothing_lost(site, ledgers)
-    assert site.docker(leaving, "ps", "--all", "--quiet", "--no-trunc") == somebodys, "who has the host now keeps it"
+    assert site.docker(leaving, "ps", "--quiet", "--no-trunc") == somebodys, "who has the host now keeps it"
 
 
 def test_the_gate_accepts_what_is_left(site: Site, tmp_path: Path) -> None:
