@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import partial
 
 from provisioning.cluster_view import ClusterView
@@ -51,23 +52,37 @@ def take_back(change: LiveChange) -> None:
     So it is where a failover came before a change of the inventory. The master has the data: nothing has to move,
     and no slots can be moved to it while it is a replica. Raises WaitTimeout.
     """
-    ids = change.ids()
-    view = change.whole_view()
-    for leader in (*change.leavers, *change.inventory.replicas):
-        led = view.by_address.get(leader.address)
-        if led is None or not led.slots:
-            continue
-        for shard in change.inventory.shards:
-            owning = [node for node in shard.nodes if view.by_id[ids[node.full_name]].slots]
-            heir = shard.master
-            if owning or view.by_id[ids[heir.full_name]].master_id != led.node_id:
-                continue
+    while led := _led_from_outside(change):
+        for leader, heir, slot in led if change.pretend else led[:1]:
             change.done.append(f"let {heir.full_name} take over from {leader.full_name}, which leaves its shard")
             if not change.pretend:
                 caught_up = partial(change.everyone.caught_up, heir, leader)
                 change.cluster.wait_for(caught_up, f"{heir.full_name} has what its master has", change.budget)
-                change.cluster.manual_failover(heir, led.slots[0].first)
-                break
+                change.cluster.manual_failover(heir, slot)
+        if change.pretend:
+            return
+
+
+def _led_from_outside(change: LiveChange) -> list[tuple[Node, Node, int]]:
+    """Return leader, heir and a slot of each shard that is led by none of its own nodes, though its master follows."""
+    if not change.pretend:
+        with suppress(WaitTimeout):  # right after a failover some do not know yet who follows whom
+            change.cluster.wait_agreement(change.inventory.nodes, 2 * change.inventory.node_timeout)
+    ids = change.ids()
+    view = change.whole_view()
+    found = []
+    for leader in (*change.leavers, *change.inventory.replicas):
+        led = view.by_address.get(leader.address)
+        if led is not None and led.slots:
+            shards = [shard for shard in change.inventory.shards if leader not in shard.nodes]
+            heirs = [s for s in shards if view.by_id[ids[s.master.full_name]].master_id == led.node_id]
+            found += [(leader, shard, led.slots[0].first) for shard in heirs[:1]]
+    outside = [leader for leader, _, _ in found]
+
+    def is_led(shard: WantedShard) -> bool:
+        return any(view.by_id[ids[node.full_name]].slots for node in shard.nodes if node not in outside)
+
+    return [(leader, shard.master, slot) for leader, shard, slot in found if not is_led(shard)]
 
 
 def place_replicas(change: LiveChange) -> list[Node]:

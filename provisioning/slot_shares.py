@@ -28,6 +28,7 @@ def move_slots(change: LiveChange, leaders: Sequence[Node]) -> None:
     begun = _begun_moves(change, nodes, entries)
     if begun:
         change.done.append(f"finished the move of {len(begun)} slots, which was interrupted")
+        _tell_owners(change, nodes, entries, begun)
         _move(change, nodes, entries, begun)
         for each in begun:
             owned[each.source].remove(each.slot)
@@ -50,10 +51,13 @@ def _begun_moves(
 ) -> list[SlotMove]:
     """Return what is left of an interrupted run: the slots that are open between two of these nodes.
 
-    Whoever owns a slot has the keys that have not come over yet, also where another master led when it was opened.
+    Whoever owns a slot has the keys that have not come over yet, also where another master led when it was opened;
+    and who has taken over from the target has those that have.
     """
     owners = {slot: name for name, entry in entries.items() if entry for each in entry.slots for slot in each}
     names = {entry.node_id: name for name, entry in entries.items() if entry is not None}
+    replicas = [entry for entry in change.whole_view().entries if entry.master_id in names]
+    names |= {entry.node_id: names[entry.master_id] for entry in replicas}
     open_slots: set[SlotMove] = set()
     for name, node in nodes.items():
         own = change.everyone.view(node).myself
@@ -61,6 +65,19 @@ def _begun_moves(
         open_slots |= {SlotMove(slot, owners.get(slot, name), name) for slot, _ in own.importing} if own else set()
     begun = [each for each in open_slots if owners.get(each.slot) == each.source != each.target]
     return sorted(begun, key=lambda each: each.slot)
+
+
+def _tell_owners(
+    change: LiveChange, nodes: Mapping[str, Node], entries: Mapping[str, NodeEntry | None], begun: Sequence[SlotMove]
+) -> None:
+    """Tell targets who owns the slots that they import, where they have lost that: they say cluster_state:fail.
+
+    A server before 8.0 takes no new owner of such a slot from others, and forgets the one that is a replica now.
+    """
+    for each in () if change.pretend else begun:
+        owner = entries[each.source]
+        if owner is not None and change.everyone.view(nodes[each.target]).owner_of(each.slot) is None:
+            change.everyone.call(nodes[each.target], "CLUSTER", "SETSLOT", each.slot, "NODE", owner.node_id)
 
 
 def _move(
