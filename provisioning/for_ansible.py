@@ -103,17 +103,18 @@ def _configuration(wish: Wish) -> Mapping[str, Any]:
 
 
 def _password(wish: Wish) -> Mapping[str, Any]:
-    everyone, alone = _everyone(wish), bool(wish.arguments.get("alone"))
+    """Let nodes take a new password beside the one that they have; with ``alone`` all must answer."""
+    everyone = _everyone(wish)
     asked = Cluster(everyone)
     silent = [node.full_name for node in everyone.nodes if not asked.answers(node)]
-    if alone and silent:
+    if wish.arguments.get("alone") and silent:
         raise PlaybookError(
             "the new password cannot be given to every node",
             expected="an answer of every node, as clients are to be moved over next",
             observed=f"none from {', '.join(silent)}",
             advice="bring them back, or run the whole playbook",
         )
-    done = adopt_password(everyone, masterauth=not alone, pretend=wish.pretend)
+    done = adopt_password(everyone, masterauth=False, pretend=wish.pretend)
     return {"changed": bool(done), "done": done}
 
 
@@ -132,15 +133,15 @@ def _everyone(wish: Wish) -> Inventory:
 
 def _converge(wish: Wish) -> Mapping[str, Any]:
     """Bring the cluster to the inventory, also where a node has been restarted with its old password since."""
-    if not wish.pretend:
-        adopt_password(_everyone(wish))
     change = Convergence(wish.reached, wish.pretend, wish.leaving, PATIENCE_SECONDS)
     for left in reversed(range(TRIES)):
         try:
+            if not wish.pretend:
+                adopt_password(_everyone(wish))
             change.run()
             break
         except (NodeUnreachable, Refused) as problem:
-            passing = isinstance(problem, NodeUnreachable) or problem.code == "LOADING"
+            passing = isinstance(problem, NodeUnreachable) or problem.code in ("LOADING", "WRONGPASS")
             if not passing or not left:
                 raise
     return {"changed": bool(change.done), "done": change.done}
@@ -205,6 +206,8 @@ def _beginning(wish: Wish) -> Mapping[str, Any]:
 
 def _make_way(wish: Wish) -> Mapping[str, Any]:
     """Let replicas take over from ``nodes`` that are about to begin without data."""
+    if not wish.pretend:
+        adopt_password(_everyone(wish), masterauth=False)
     cluster = Cluster(wish.reached, read_only=False)
     done = make_way(cluster, list(wish.arguments["nodes"]), patience=PATIENCE_SECONDS, pretend=wish.pretend)
     return {"changed": bool(done), "done": done}
