@@ -33,15 +33,23 @@ exec /usr/bin/docker "$@"
 """
 """A docker command that goes before the real one, and tells of an engine with userns-remap."""
 
-SOCKET = "import socket; socket.socket(socket.AF_UNIX).bind('/run/docker.sock')"
+SERVING = """\
+import socket, time
+listener = socket.socket(socket.AF_UNIX)
+listener.bind('/run/docker.sock')
+listener.listen()
+time.sleep(300)
+"""
+SERVES = "until grep -q /run/docker.sock /proc/net/unix; do :; done"
 
 
 def test_another_engine_is_kept(site: Site, pretended: Played) -> None:
     """Docker is not put beside it, and one in whose containers files of the host have other owners is refused."""
     first, bare = site.hosts.hosts["redis-host-1"], site.hosts.hosts[NEWCOMER]
-    bare.sure("python3", "-c", SOCKET)
+    bare.sure("systemd-run", "--unit=other-engine", "python3", "-c", SERVING)
+    bare.sure("timeout", "10", "sh", "-c", SERVES)
     refused = site.play()
-    bare.sure("rm", "/run/docker.sock")
+    bare.sure("systemctl", "stop", "other-engine")  # its socket stays, as where Docker has been purged
     assert "there is another engine where Docker would be installed" in refused.output
     first.put([File("/usr/local/bin/docker", USERNS, mode=0o755)])
     remapped = site.play()

@@ -3,7 +3,7 @@ for each in dockerd docker; do
   command -v "$each" >/dev/null && echo "has $each"
 done
 docker --version 2>/dev/null | grep -qi podman && echo "has podman"
-[ -S /run/docker.sock ] && echo "has socket"
+grep -q '/run/docker\.sock$' /proc/net/unix && echo "has socket"
 dpkg-query --show --showformat='${db:Status-Status}\n' python3-requests 2>/dev/null | grep -qx installed && echo "has modules"
 [ "$(systemctl is-active docker) $(systemctl is-enabled docker)" = "active enabled" ] && echo "has service"
 [ -e /opt/redis/.changing ] && echo "has changing"
