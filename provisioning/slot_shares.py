@@ -25,7 +25,7 @@ def move_slots(change: LiveChange, leaders: Sequence[Node]) -> None:
     _require_known_owners(view, entries.values())
     owned = {name: [s for each in entry.slots for s in each] for name, entry in entries.items() if entry}
     names = [node.full_name for node in leaders]
-    begun = _begun_moves(change, nodes, entries)
+    begun = _begun_moves(change, view, nodes, entries)
     if begun:
         change.done.append(f"finished the move of {len(begun)} slots, which was interrupted")
         _tell_owners(change, nodes, entries, begun)
@@ -47,7 +47,7 @@ def move_slots(change: LiveChange, leaders: Sequence[Node]) -> None:
 
 
 def _begun_moves(
-    change: LiveChange, nodes: Mapping[str, Node], entries: Mapping[str, NodeEntry | None]
+    change: LiveChange, view: ClusterView, nodes: Mapping[str, Node], entries: Mapping[str, NodeEntry | None]
 ) -> list[SlotMove]:
     """Return what is left of an interrupted run: the slots that are open between two of these nodes.
 
@@ -56,7 +56,7 @@ def _begun_moves(
     """
     owners = {slot: name for name, entry in entries.items() if entry for each in entry.slots for slot in each}
     names = {entry.node_id: name for name, entry in entries.items() if entry is not None}
-    replicas = [entry for entry in change.whole_view().entries if entry.master_id in names]
+    replicas = [entry for entry in view.entries if entry.master_id in names]
     names |= {entry.node_id: names[entry.master_id] for entry in replicas}
     open_slots: set[SlotMove] = set()
     for name, node in nodes.items():
@@ -74,9 +74,12 @@ def _tell_owners(
 
     A server before 8.0 takes no new owner of such a slot from others, and forgets the one that is a replica now.
     """
-    for each in () if change.pretend else begun:
+    if change.pretend:
+        return
+    views = {name: change.everyone.view(nodes[name]) for name in {each.target for each in begun}}
+    for each in begun:
         owner = entries[each.source]
-        if owner is not None and change.everyone.view(nodes[each.target]).owner_of(each.slot) is None:
+        if owner is not None and views[each.target].owner_of(each.slot) is None:
             change.everyone.call(nodes[each.target], "CLUSTER", "SETSLOT", each.slot, "NODE", owner.node_id)
 
 
