@@ -108,7 +108,7 @@ class Cluster:
                 return None
 
         asked = list(self.inventory.nodes if nodes is None else nodes)
-        with ThreadPoolExecutor(len(asked)) as pool:
+        with ThreadPoolExecutor(max(1, len(asked))) as pool:
             return dict(zip((node.full_name for node in asked), pool.map(look, asked), strict=True))
 
     def look(self, nodes: Iterable[Node] | None = None) -> Evidence:

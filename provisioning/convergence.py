@@ -82,7 +82,7 @@ class Convergence(LiveChange):
 
         Formed without it, its slots would be given to blank nodes, and its data removed with it.
         """
-        for name, view in self.everyone.views(self.leavers).items() if self.leavers else ():
+        for name, view in self.everyone.views(self.leavers).items():
             if view is None or not is_blank(view):
                 raise ConvergenceError(
                     f"{name} leaves, and nodes that stay have nothing",

@@ -75,4 +75,4 @@ def _living(cluster: Cluster, newborn: Collection[str]) -> list[Node]:
 def _views(cluster: Cluster, newborn: Collection[str]) -> list[ClusterView]:
     """Return what those show who live now and have their data."""
     asked = [node for node in cluster.inventory.nodes if node.full_name not in newborn]
-    return [view for view in cluster.views(asked).values() if view is not None] if asked else []
+    return [view for view in cluster.views(asked).values() if view is not None]
