@@ -193,7 +193,7 @@ def _formation(runs: int) -> dict[str, Any]:
                 times[build.__name__].append(seconds)
                 print(f"run {number + 1}  {build.__name__:<7} {seconds:6.2f} s", flush=True)
     finally:
-        run.end(engine)
+        run.end(engine, say)
     medians = {name: statistics.median(values) for name, values in times.items()}
     figures: dict[str, Any] = {f"{name}_s": round(value, 3) for name, value in medians.items()}
     figures["recipe_over_ours"] = round(medians["recipe"] / medians["ours"], 2)

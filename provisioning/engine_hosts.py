@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import docker.errors
@@ -41,6 +42,8 @@ class EngineHosts:
     networks: HostNetworks = field(repr=False)
     hosts: dict[str, EngineHost] = field(repr=False)
     images: Mapping[str, str] = field(repr=False)
+    _joining: Lock = field(repr=False, default_factory=Lock)
+    """Held while a host joins the LAN: one after another, see ``ownership.remove``."""
 
     @classmethod
     def build(
@@ -108,7 +111,8 @@ class EngineHosts:
         )
         host.put([File("/root/.ssh/authorized_keys", (self.folder / "key.pub").read_text(), mode=0o600)])
         self.hosts[name] = host
-        host.start()
+        with self._joining:
+            host.start()
         self.wait_up(name)
 
     def reinstall(self, name: str) -> None:

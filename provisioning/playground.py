@@ -68,7 +68,7 @@ def up(
     except OSError as problem:
         raise GauntletError("the inventory cannot be written", observed=str(problem)) from None
     finally:
-        run.end(engine)
+        run.end(engine, report)
     return cluster
 
 
@@ -109,7 +109,7 @@ def found(engine: Engine, name: str) -> Cluster:
     return Cluster(inventory, Simulation.attached(engine, inventory))
 
 
-def down(engine: Engine, name: str) -> int:
+def down(engine: Engine, name: str, report: Callable[[str], None] = say) -> int:
     """Remove every object of the cluster of that name and forget it; return how many objects that was.
 
     Raises GauntletError if there is nothing of that name.
@@ -130,11 +130,11 @@ def down(engine: Engine, name: str) -> int:
                 observed=f"run {run} holds its lock",
                 advice="wait for the run's end, or end it: it cleans up",
             )
-    remove(engine, ours)
+    removed = remove(engine, ours, report)
     for run in runs:
         release(run, PREFIX + name)
     inventory_file(name).unlink(missing_ok=True)
-    return len(ours)
+    return removed
 
 
 def inventories() -> list[Path]:

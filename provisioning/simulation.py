@@ -159,13 +159,11 @@ class Simulation:
         Every host dies and starts with new network and PID namespaces, so that no process, firewall
         rule or connection of before is left.
         """
-        _in_parallel(self._kill_if_running, self.hosts.values())
-        wait_until(
-            lambda: not any(container.running for container in (*self.hosts.values(), *self.nodes.values())),
-            "the death of every host and node",
-            DEATH_SECONDS,
-            poll=0.05,
-        )
+        for host in self.hosts.values():  # one after another: see ownership.remove
+            if host.running:
+                host.signal("KILL")
+            _wait_dead(host)
+        _wait_dead(*self.nodes.values())
         self.injections.clear()
         self.began = time.time()
         self._start_hosts()
@@ -265,14 +263,11 @@ class Simulation:
         _in_parallel(write, list(self.hosts))
 
     def _start_hosts(self) -> None:
-        _in_parallel(lambda host: host.start(), self.hosts.values())
+        for host in self.hosts.values():  # one after another: see ownership.remove
+            host.start()
 
     def _start_nodes(self) -> None:
         _in_parallel(lambda node: node.start(), self.nodes.values())
-
-    def _kill_if_running(self, host: SimulatedHost) -> None:
-        if host.running:
-            host.signal("KILL")
 
 
 def _published(inventory: Inventory, engine: Engine) -> Inventory:
@@ -330,6 +325,15 @@ def _create_container(api: Any, name: str, **options: Any) -> None:
                 advice="wait for it, or use another --name",
             ) from None
         raise SimulationError(f"the container {name} cannot be created", observed=str(problem.explanation)) from None
+
+
+def _wait_dead(*doomed: Container) -> None:
+    wait_until(
+        lambda: not any(each.running for each in doomed),
+        f"the death of {', '.join(each.name for each in doomed)}",
+        DEATH_SECONDS,
+        poll=0.02,
+    )
 
 
 def _in_parallel(act: Callable[[Any], object], each: Iterable[Any]) -> None:

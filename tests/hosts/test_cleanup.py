@@ -5,12 +5,17 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
 
 from fixtures.session import Session
+from fixtures.target import Target
+from provisioning.cluster import Cluster
+from provisioning.ownership import CLUSTER_LABEL, REMOVAL_SECONDS
 from provisioning.playground import PREFIX
+from provisioning.waiting import wait_until
 from tests.hosts.subrun import Subrun, count, left
 
 pytestmark = [pytest.mark.destructive, pytest.mark.slow]
@@ -26,6 +31,34 @@ def test_a_finished_run_leaves_nothing(gauntlet: Session, tmp_path: Path) -> Non
     """After a passing run its networks, volumes and containers are gone."""
     assert _complete(tmp_path / "state", LOOK) == 0
     assert left(gauntlet.engine, tmp_path / "state") == 0
+
+
+def test_hosts_leave_a_network_one_after_another(
+    gauntlet: Session, target: Target, simulation_of: Callable[..., Cluster]
+) -> None:
+    """When it is rebuilt and removed: where several leave at a time an engine may never let go of the network."""
+    simulation = simulation_of(target.layout).simulated
+    api: Any = gauntlet.engine.client.api
+    filters = {"label": f"{CLUSTER_LABEL}={simulation.name}", "event": ["kill", "die"]}
+    events = api.events(decode=True, filters=filters)
+    seen: list[str] = []
+    reader = Thread(target=lambda: seen.extend(each["Actor"]["Attributes"]["name"] for each in events), daemon=True)
+    reader.start()
+    try:
+        simulation.rebuild()
+        simulation.remove()
+        hosts = [host.name for host in simulation.hosts.values()]
+        wait_until(
+            lambda: sum(name in hosts for name in seen) == 2 * 2 * len(hosts),
+            "two events, kill and die, of each host's two ends",
+            REMOVAL_SECONDS,
+            shown=lambda: str(seen),
+        )
+    finally:
+        events.close()
+        reader.join()
+    ended = [name for name in seen if name in hosts]
+    assert ended[::2] == ended[1::2], ended
 
 
 @pytest.mark.parametrize(
