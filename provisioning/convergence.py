@@ -22,7 +22,13 @@ from provisioning.membership import (
     require_one_cluster,
     reunite,
 )
-from provisioning.shard_places import place_replicas, replace_lost_masters, take_back, wait_succeeded
+from provisioning.shard_places import (
+    place_replicas,
+    replace_lost_masters,
+    require_known_owners,
+    take_back,
+    wait_succeeded,
+)
 from provisioning.slot_shares import move_slots, own_all
 
 
@@ -61,6 +67,7 @@ class Convergence(LiveChange):
         return self.done
 
     def _place(self) -> None:
+        require_known_owners(self)
         replace_lost_masters(self)
         wait_succeeded(self)
         take_back(self)
@@ -75,7 +82,7 @@ class Convergence(LiveChange):
     def _is_unformed(self, views: Mapping[str, ClusterView]) -> bool:
         """True where nobody knows anybody or has a key: no cluster yet, or one whose formation was cut short."""
         nodes = [self.inventory.node(name) for name in views]
-        return all(map(is_alone, views.values())) and not any(int(self.cluster.call(n, "DBSIZE")) for n in nodes)
+        return all(map(is_alone, views.values())) and not any(map(self.keys_by_database, nodes))
 
     def _require_nothing_elsewhere(self) -> None:
         """Raise ConvergenceError where all that stays is blank, and what leaves may have a cluster's data.

@@ -161,14 +161,13 @@ def _server(wish: Wish) -> Mapping[str, Any]:
 def _containers(wish: Wish) -> Mapping[str, Any]:
     """Refuse a host's containers where they are another cluster's; and a server that is no successor of what runs.
 
-    ``containers`` are lines of name, state, the labels that say version and cluster, and more; without a ``version``
-    of the ``server`` nothing is to be made, or not known yet. Those of nobody, as of a cluster that was made by hand,
-    are taken over.
+    ``containers`` are lines as vars/main.yaml asks for them; without a ``version`` of the ``server`` nothing is to be
+    made, or not known yet. Those of nobody, as of a cluster that was made by hand, are taken over.
     """
     hosts = (*wish.inventory.hosts, *wish.leaving)
     names = {node.container or node.name for host in hosts for node in host.nodes}
-    found = [words for line in wish.arguments["containers"] if (words := str(line).split("|")[:4])[0] in names]
-    others = {name: cluster for name, _, _, cluster in found if cluster not in ("", wish.inventory.name)}
+    found = [words for line in wish.arguments["containers"] if (words := str(line).split("|"))[0] in names]
+    others = {words[0]: cluster for words in found if (cluster := words[3]) not in ("", wish.inventory.name)}
     if others:
         raise PlaybookError(
             "a container of another cluster has the name of one of this",
@@ -177,7 +176,7 @@ def _containers(wish: Wish) -> Mapping[str, Any]:
             advice="take the host out of this inventory, or give the nodes other containers (redis_nodes)",
         )
     if wish.arguments.get("version"):
-        made_with = {name: version for name, _, version, _ in found if version}
+        made_with = {words[0]: (words[6], words[2]) for words in found}
         require_fit(Cluster(wish.reached), str(wish.arguments["server"]), str(wish.arguments["version"]), made_with)
     return {}
 

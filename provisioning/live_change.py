@@ -9,6 +9,7 @@ from functools import cached_property
 from provisioning.cluster import Cluster
 from provisioning.cluster_view import ClusterView
 from provisioning.errors import GauntletError, NodeUnreachable, WaitTimeout
+from provisioning.evidence.info import keys_by_database, parse_info
 from provisioning.inventory import Host, Inventory, Node
 from provisioning.resp import Refused
 
@@ -106,6 +107,10 @@ class LiveChange:
     def ids(self) -> dict[str, str]:
         """Return the id of every node of the inventory by full name, as each says itself."""
         return self.cluster.ids()
+
+    def keys_by_database(self, node: Node) -> dict[int, int]:
+        """Return how many keys the node has, by database: Valkey 9 has more than one in a cluster."""
+        return keys_by_database(parse_info(str(self.everyone.call(node, "INFO", "keyspace"))))
 
     def whole_view(self) -> ClusterView:
         """Return a view that has all nodes of the inventory, with their roles, and an owner of every slot.

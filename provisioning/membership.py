@@ -125,8 +125,19 @@ def introduce(change: LiveChange, blank: Sequence[Node], members: Sequence[Node]
         change.cluster.wait_for(introduced, f"{len(ids)} nodes that know each other", change.budget)
 
 
+def has_keys(change: LiveChange, node: Node) -> bool:
+    """True for a master that answers and has keys."""
+    if not change.everyone.answers(node):
+        return False
+    own = change.everyone.view(node).myself
+    return own is not None and own.is_master and bool(change.keys_by_database(node))
+
+
 def dismiss(change: LiveChange) -> None:
-    """Forget the nodes that leave, everywhere, and let them forget the cluster."""
+    """Forget the nodes that leave, everywhere, and let them forget the cluster.
+
+    Raises ConvergenceError for one that has keys, though it owns no slots any more.
+    """
     views = {node: change.cluster.view(node) for node in change.inventory.nodes}
     for node in change.leavers:
         known = {member: entry for member, view in views.items() if (entry := view.by_address.get(node.address))}
@@ -135,6 +146,14 @@ def dismiss(change: LiveChange) -> None:
         change.done.append(f"dismissed {node.full_name}")
         if change.pretend:
             continue
+        if has_keys(change, node):
+            raise ConvergenceError(
+                f"{node.full_name} leaves, and has keys of slots that it does not own",
+                expected="no keys, as all its slots have been moved",
+                observed=f"{sum(change.keys_by_database(node).values())} keys",
+                advice="find them (SCAN on it) and what became of their slots; if they are given up: FLUSHALL on it, "
+                "and run this again",
+            )
         for member, entry in known.items():
             change.cluster.call(member, "CLUSTER", "FORGET", entry.node_id)
         with suppress(NodeUnreachable, Refused):  # one that is dead already has nothing to forget

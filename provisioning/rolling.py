@@ -98,30 +98,32 @@ def contradicting_themselves(cluster: Cluster) -> list[str]:
         return [node.name for node in evidence.nodes if node.view is not None and contradictions_of(node)]
 
 
-def require_fit(cluster: Cluster, server: str, version: str, made_with: Mapping[str, str]) -> None:
+def require_fit(cluster: Cluster, server: str, version: str, made_with: Mapping[str, tuple[str, str]]) -> None:
     """Raise RollingError where a node runs what that server is no successor of: another project's, or a newer one.
 
-    Wanted is that ``version`` of ``server``, redis or valkey; ``made_with``: versions by container, of nodes that
-    may be down. Versions of Redis and Valkey are counted apart, and none says what the other can load; an older
-    server cannot load a newer one's data.
+    Wanted is that ``version`` of ``server``, redis or valkey; ``made_with``: server and version by container, of
+    nodes that may be down, each empty where it is not known. Versions of Redis and Valkey are counted apart, and none
+    says what the other can load; an older server cannot load a newer one's data.
     """
     asked = collect(cluster.inventory, questions={"info": ("INFO", "server")}, redirects=False)
-    wanted = server == "valkey"
-    others = [seen.name for seen in asked.nodes if seen.info and ("valkey_version" in seen.info) != wanted]
+    running = {seen.name: ("valkey" if "valkey_version" in seen.info else "redis") for seen in asked.nodes if seen.info}
+    known = {name: made for name, (made, _) in made_with.items() if made} | running
+    others = {name: other for name, other in known.items() if other != server}
     if others:
         raise RollingError(
             f"the image has {server}, another project's server than what runs",
             expected="the same server as before in redis_image",
-            observed=f"{', '.join(others)} run {'Redis' if wanted else 'Valkey'}",
+            observed=", ".join(f"{name} has {other}" for name, other in others.items()),
             advice="make a new cluster of the other server, and copy the data",
         )
-    known = {**made_with, **{seen.name: seen.version for seen in asked.nodes if seen.version}}
-    newer = {name: running for name, running in known.items() if _key(running) > _key(version)}
+    versions = {name: made for name, (_, made) in made_with.items() if made}
+    versions |= {seen.name: seen.version for seen in asked.nodes if seen.version}
+    newer = {name: has for name, has in versions.items() if _key(has) > _key(version)}
     if newer:
         raise RollingError(
             f"the image has server {version}, older than what runs: a downgrade is refused",
             expected=f"server {max(newer.values(), key=_key)} or later in redis_image",
-            observed=", ".join(f"{name} has {running}" for name, running in newer.items()),
+            observed=", ".join(f"{name} has {has}" for name, has in newer.items()),
             advice="name a newer image; to go back, restore a backup into a new cluster of the older version",
         )
 

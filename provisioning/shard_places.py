@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from functools import partial
 
@@ -10,7 +10,28 @@ from provisioning.cluster_view import ClusterView
 from provisioning.errors import WaitTimeout
 from provisioning.inventory import Node, WantedShard
 from provisioning.live_change import ELECTION_NODE_TIMEOUTS, ConvergenceError, LiveChange
+from provisioning.membership import has_keys
 from provisioning.node_entry import NodeEntry
+from provisioning.resp import Refused
+
+
+def require_known_owners(change: LiveChange) -> None:
+    """Raise ConvergenceError where slots belong to somebody that the inventory does not have, before anybody moves.
+
+    Its replica may have the only copy of its data by then. One that failed has a successor, or will get one.
+    """
+    ids = set(change.ids().values())
+    places = {node.address for node in change.everyone.inventory.nodes}
+    for entry in change.whole_view().masters:
+        known = entry.node_id in ids or entry.address in places or {"fail", "noaddr"} & entry.flags
+        if entry.slots and not known:
+            raise ConvergenceError(
+                f"slots are owned by {entry.address}, which is no master of the inventory",
+                expected="masters that the inventory has",
+                observed=entry.line.strip(),
+                advice="add its host to the inventory, with redis_state: absent if it is to leave; or move its slots "
+                "and remove it: redis-cli --cluster reshard, del-node",
+            )
 
 
 def replace_lost_masters(change: LiveChange) -> None:
@@ -97,8 +118,7 @@ def place_replicas(change: LiveChange) -> list[Node]:
     by_id = {node_id: name for name, node_id in ids.items()}
     view = change.whole_view()
     leaders = []
-    leaving = [view.by_address.get(address) for address in _addresses(change) if not change.pretend]
-    needed = {entry.node_id for entry in leaving if entry is not None and entry.slots}
+    needed = set() if change.pretend else set(_ids_with_data(change, view))
     for shard in change.inventory.shards:
         leader = _leader(change, shard, view, ids)
         leaders.append(leader)
@@ -109,9 +129,29 @@ def place_replicas(change: LiveChange) -> list[Node]:
             before = by_id.get(entry.master_id, entry.master_id) or "nobody"
             change.done.append(f"made {node.full_name} a replica of {leader.full_name} (before: of {before})")
             if not change.pretend:
-                change.cluster.call(node, "CLUSTER", "REPLICATE", ids[leader.full_name])
-                change.cluster.wait_replica(node, leader, change.budget)
+                _replicate(change, node, leader, ids[leader.full_name])
     return leaders
+
+
+def _ids_with_data(change: LiveChange, view: ClusterView) -> Iterator[str]:
+    """Yield the ids of those who leave and still have slots, or keys of one whose move to them was cut short."""
+    for node in change.leavers:
+        entry = view.by_address.get(node.address)
+        if entry is not None and (entry.slots or has_keys(change, node)):
+            yield entry.node_id
+
+
+def _replicate(change: LiveChange, node: Node, leader: Node, leader_id: str) -> None:
+    try:
+        change.cluster.call(node, "CLUSTER", "REPLICATE", leader_id)
+    except Refused as refusal:
+        raise ConvergenceError(
+            f"{node.full_name} cannot become a replica of {leader.full_name}",
+            expected="a replica, or a master without slots and keys",
+            observed=str(refusal),
+            advice="if its keys are given up, or its shard's other node has them: FLUSHALL on it, and run this again",
+        ) from None
+    change.cluster.wait_replica(node, leader, change.budget)
 
 
 def _leader(change: LiveChange, shard: WantedShard, view: ClusterView, ids: Mapping[str, str]) -> Node:

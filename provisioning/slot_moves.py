@@ -9,7 +9,8 @@ from itertools import groupby
 
 from provisioning.cluster import Cluster
 from provisioning.inventory import Node
-from provisioning.resp import Connection, Refused
+from provisioning.live_change import ConvergenceError
+from provisioning.resp import DEADLINE_SECONDS, Connection, Refused
 from provisioning.slots import SLOTS
 
 KEYS_AT_ONCE = 10
@@ -18,8 +19,8 @@ KEYS_AT_ONCE = 10
 SLOTS_AT_ONCE = 64
 """Slots that are open at the same time: as many as an interruption leaves open."""
 
-MIGRATE_MS = 5000
-"""How long one MIGRATE may be without progress."""
+MIGRATE_MS = 60_000
+"""How long one MIGRATE may be without progress, as redis-cli has it: a key of gigabytes takes a while to restore."""
 
 
 @dataclass(frozen=True)
@@ -56,33 +57,69 @@ def even_moves(owned: Mapping[str, Collection[int]], keeping: Sequence[str]) -> 
             yield SlotMove(slot, source, name)
 
 
-def move(cluster: Cluster, nodes: Mapping[str, Node], ids: Mapping[str, str], moves: Iterable[SlotMove]) -> None:
+def batches(moves: Iterable[SlotMove], owned: Mapping[str, Collection[int]]) -> Iterator[list[SlotMove]]:
+    """Yield the moves as they are made: some at a time, each between two masters.
+
+    A master that has given its last slot away becomes a replica of who got it, and no slot can be moved to a replica
+    (cluster-allow-replica-migration). So who gets slots too gives its last one after that; in a ring of masters,
+    each of which waits for another, one keeps a single slot back. (In a ring with one slot each nothing helps.)
+    """
+    ordered = sorted(moves, key=lambda each: (each.source, each.target, each.slot))
+    left: list[list[SlotMove]] = []
+    for _, group in groupby(ordered, key=lambda each: (each.source, each.target)):
+        these = list(group)
+        left += [these[first : first + SLOTS_AT_ONCE] for first in range(0, len(these), SLOTS_AT_ONCE)]
+    sizes = {name: len(slots) for name, slots in owned.items()}
+    while left:
+        getting = {each[0].target for each in left}
+        last = [each for each in left if each[0].source in getting and sizes[each[0].source] == len(each)]
+        batch = next((each for each in left if each not in last), left[0])
+        left.remove(batch)
+        if batch in last and len(batch) > 1:
+            left.append([batch.pop()])
+        sizes[batch[0].source] -= len(batch)
+        sizes[batch[0].target] = sizes.get(batch[0].target, 0) + len(batch)
+        yield batch
+
+
+def move(
+    cluster: Cluster,
+    nodes: Mapping[str, Node],
+    ids: Mapping[str, str],
+    moves: Iterable[SlotMove],
+    owned: Mapping[str, Collection[int]],
+) -> None:
     """Move these slots with their keys, some at a time; clients are redirected meanwhile, none is refused.
 
-    The last slot is open from the beginning to the end, so that moves that were interrupted at any point have left
-    an open slot, by which the next run knows of them. Raises Refused or NodeUnreachable.
+    ``owned``: who owns what before. The last slot is open from the beginning to the end, so that moves that were
+    interrupted at any point have left an open slot, by which the next run knows of them.
+    Raises ConvergenceError where keys cannot be moved, Refused, NodeUnreachable.
     """
     with ExitStack() as opened:
         links = {name: opened.enter_context(cluster.connection(node)) for name, node in nodes.items()}
-        ordered = sorted(moves, key=lambda each: (each.source, each.target, each.slot))
+        ordered = list(batches(moves, owned))
         if ordered:
-            _open(links, ids, ordered[-1:])
-        for (source, target), group in groupby(ordered, key=lambda each: (each.source, each.target)):
-            these = list(group)
-            for first in range(0, len(these), SLOTS_AT_ONCE):
-                batch = these[first : first + SLOTS_AT_ONCE]
-                some = [each.slot for each in batch]
-                _open(links, ids, batch)
-                _move_keys(links[source], nodes[target], some)
-                for name in (target, source, *(links.keys() - {target, source})):
-                    _settle(links[name], [("CLUSTER", "SETSLOT", slot, "NODE", ids[target]) for slot in some])
+            _open(links, ids, ordered[-1][-1:])
+        for batch in ordered:
+            source, target = batch[0].source, batch[0].target
+            some = [each.slot for each in batch]
+            _open(links, ids, batch)
+            _move_keys(links[source], nodes[source], nodes[target], some)
+            for name in (target, source, *(links.keys() - {target, source})):
+                _settle(links[name], [("CLUSTER", "SETSLOT", slot, "NODE", ids[target]) for slot in some])
 
 
 def _open(links: Mapping[str, Connection], ids: Mapping[str, str], moves: Sequence[SlotMove]) -> None:
     """Open slots that move from one node to one other: first where their keys shall go."""
     source, target = moves[0].source, moves[0].target
-    links[target].calls([("CLUSTER", "SETSLOT", each.slot, "IMPORTING", ids[source]) for each in moves])
-    links[source].calls([("CLUSTER", "SETSLOT", each.slot, "MIGRATING", ids[target]) for each in moves])
+    for name, state, other in ((target, "IMPORTING", source), (source, "MIGRATING", target)):
+        commands = [("CLUSTER", "SETSLOT", each.slot, state, ids[other]) for each in moves]
+        links[name].calls(commands, deadline=_deadline(commands))
+
+
+def _deadline(commands: Sequence[object]) -> float:
+    """Return seconds for these SETSLOTs: Valkey answers each when its replicas have it, or after 2 s."""
+    return DEADLINE_SECONDS * len(commands)
 
 
 def _settle(link: Connection, commands: Sequence[Sequence[str | int]]) -> None:
@@ -90,17 +127,26 @@ def _settle(link: Connection, commands: Sequence[Sequence[str | int]]) -> None:
 
     Valkey says UNBLOCKED where it hears of that while it waits for its own replicas.
     """
-    for answer in link.calls(commands, raise_refusals=False):
+    for answer in link.calls(commands, deadline=_deadline(commands), raise_refusals=False):
         if isinstance(answer, Refused) and "only with masters" not in str(answer) and answer.code != "UNBLOCKED":
             raise answer
 
 
-def _move_keys(source: Connection, target: Node, slots: Sequence[int]) -> None:
+def _move_keys(link: Connection, source: Node, target: Node, slots: Sequence[int]) -> None:
     login = ("AUTH2", target.user, target.password) if target.user else ("AUTH", target.password)
     # REPLACE: a MIGRATE that was cut short may have left a copy there. Until a key has moved the source serves it.
     options = ("REPLACE", *(login if target.password else ()), "KEYS")
     place = ("MIGRATE", target.lan, target.port, "", 0, MIGRATE_MS, *options)
     questions = [("CLUSTER", "GETKEYSINSLOT", slot, KEYS_AT_ONCE) for slot in slots]
-    while held := [keys for keys in source.calls(questions) if keys]:
+    while held := [keys for keys in link.calls(questions) if keys]:
         for keys in held:
-            source.call(*place, *keys, deadline=2 * MIGRATE_MS / 1000)
+            try:
+                link.call(*place, *keys, deadline=len(keys) * MIGRATE_MS / 1000)
+            except Refused as refusal:
+                raise ConvergenceError(
+                    f"keys cannot be moved from {source.full_name} to {target.full_name}",
+                    expected=f"room for them there, and that each moves within {MIGRATE_MS // 1000} s",
+                    observed=f"{refusal} (slots {slots[0]} to {slots[-1]})",
+                    advice="see to that (maxmemory, the network between the hosts, very large keys), and run this "
+                    "again: it finishes what was begun; no key is lost",
+                ) from None

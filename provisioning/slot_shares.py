@@ -8,28 +8,30 @@ from provisioning.cluster_view import ClusterView
 from provisioning.inventory import Node
 from provisioning.live_change import ConvergenceError, LiveChange
 from provisioning.node_entry import NodeEntry
+from provisioning.resp import Refused
 from provisioning.slot_moves import SlotMove, even_moves, exact_moves, move
 
 
 def move_slots(change: LiveChange, leaders: Sequence[Node]) -> None:
     """Give slots to those who shall have them, with their keys.
 
-    Moves that were interrupted are finished first. Raises ConvergenceError where a stranger owns slots, Refused,
-    NodeUnreachable, WaitTimeout.
+    Moves that were interrupted are finished first, also those to a node that leaves and owns nothing yet.
+    Raises ConvergenceError where keys cannot be moved or are where they are not to be, Refused, NodeUnreachable,
+    WaitTimeout.
     """
     view = change.whole_view()
     others = [*change.leavers, *(node for node in change.inventory.nodes if node not in leaders)]
     givers = [node for node in others if (entry := view.by_address.get(node.address)) is not None and entry.slots]
-    nodes = {node.full_name: node for node in (*leaders, *givers)}
+    joined = [node for node in change.leavers if node not in givers and _is_master(change, view, node)]
+    nodes = {node.full_name: node for node in (*leaders, *givers, *joined)}
     entries = {name: view.by_address.get(node.address) for name, node in nodes.items()}
-    _require_known_owners(view, entries.values())
     owned = {name: [s for each in entry.slots for s in each] for name, entry in entries.items() if entry}
     names = [node.full_name for node in leaders]
     begun = _begun_moves(change, view, nodes, entries)
     if begun:
         change.done.append(f"finished the move of {len(begun)} slots, which was interrupted")
         _tell_owners(change, nodes, entries, begun)
-        _move(change, nodes, entries, begun)
+        _move(change, nodes, entries, begun, owned)
         for each in begun:
             owned[each.source].remove(each.slot)
             owned[each.target].append(each.slot)
@@ -43,7 +45,29 @@ def move_slots(change: LiveChange, leaders: Sequence[Node]) -> None:
     if moves:
         sources, targets = ({each.source for each in moves}, {each.target for each in moves})
         change.done.append(f"moved {len(moves)} slots from {_listed(sources)} to {_listed(targets)}")
-        _move(change, nodes, entries, moves)
+        for new in (name for name in names if name in targets and not owned.get(name)):
+            _give_functions(change, nodes[min(sources)], nodes[new])
+        _move(change, nodes, entries, moves, owned)
+
+
+def _is_master(change: LiveChange, view: ClusterView, node: Node) -> bool:
+    entry = view.by_address.get(node.address)
+    return entry is not None and entry.is_master and change.everyone.answers(node)
+
+
+def _give_functions(change: LiveChange, source: Node, target: Node) -> None:
+    """Give a new master the functions that the others have (FUNCTION, Redis 7): no slot brings them along."""
+    try:
+        if not change.everyone.call(source, "FUNCTION", "LIST"):
+            return
+    except Refused as refusal:
+        if "unknown command" not in str(refusal).lower():
+            raise
+        return
+    change.done.append(f"gave {target.full_name} the functions of {source.full_name}")
+    if not change.pretend:
+        dump = change.everyone.call(source, "FUNCTION", "DUMP")
+        change.everyone.call(target, "FUNCTION", "RESTORE", dump, "REPLACE")
 
 
 def _begun_moves(
@@ -52,7 +76,7 @@ def _begun_moves(
     """Return what is left of an interrupted run: the slots that are open between two of these nodes.
 
     Whoever owns a slot has the keys that have not come over yet, also where another master led when it was opened;
-    and who has taken over from the target has those that have.
+    and who has taken over from the target has those that have. Raises ConvergenceError where they are with a replica.
     """
     owners = {slot: name for name, entry in entries.items() if entry for each in entry.slots for slot in each}
     names = {entry.node_id: name for name, entry in entries.items() if entry is not None}
@@ -61,10 +85,47 @@ def _begun_moves(
     open_slots: set[SlotMove] = set()
     for name, node in nodes.items():
         own = change.everyone.view(node).myself
-        open_slots |= {SlotMove(slot, name, names[to]) for slot, to in own.migrating if to in names} if own else set()
+        for slot, to in own.migrating if own else ():
+            target = names[to] if to in names else _holder(change, view, nodes, name, slot, to)
+            open_slots |= {SlotMove(slot, name, target)} if target else set()
         open_slots |= {SlotMove(slot, owners.get(slot, name), name) for slot, _ in own.importing} if own else set()
     begun = [each for each in open_slots if owners.get(each.slot) == each.source != each.target]
     return sorted(begun, key=lambda each: each.slot)
+
+
+def _holder(
+    change: LiveChange, view: ClusterView, nodes: Mapping[str, Node], source: str, slot: int, target: str
+) -> str:
+    """Return which other master has keys of a slot that was being moved to a node which is none of these any more.
+
+    That is who leads instead of the lost target. Empty where nobody has any: then nothing had been moved.
+    Raises ConvergenceError where the target lives and is not in the inventory; and where only a replica has them: its
+    master, the target, owned nothing, so nobody is elected for it.
+    """
+    lost = view.by_id.get(target)
+    if lost is not None and lost.is_live and lost.address not in {node.address for node in change.leavers}:
+        raise ConvergenceError(
+            f"slot {slot} was being moved from {source} to {lost.address}, which the inventory does not have",
+            expected="a master of the inventory",
+            observed=lost.line.strip(),
+            advice="add its host to the inventory, with redis_state: absent if it is to leave",
+        )
+    own = view.by_address.get(nodes[source].address)
+    for node in change.everyone.inventory.nodes:
+        entry = view.by_address.get(node.address)
+        followed = own is not None and entry is not None and entry.master_id == own.node_id
+        if node.full_name == source or entry is None or followed or not change.everyone.answers(node):
+            continue
+        if int(change.everyone.call(node, "CLUSTER", "COUNTKEYSINSLOT", slot)):
+            if node.full_name in nodes:
+                return node.full_name
+            raise ConvergenceError(
+                f"keys of slot {slot} are on {node.full_name} alone, which is a replica",
+                expected=f"an answer of node {target}, to which {source} was moving that slot",
+                observed=f"none, and {node.full_name} follows {entry.master_id}",
+                advice="bring that node back, and run this again: it finishes what was begun",
+            )
+    return ""
 
 
 def _tell_owners(
@@ -88,7 +149,9 @@ def _move(
     nodes: Mapping[str, Node],
     entries: Mapping[str, NodeEntry | None],
     moves: Sequence[SlotMove],
+    owned: Mapping[str, Collection[int]],
 ) -> None:
+    _require_one_database(change, [nodes[name] for name in sorted({each.source for each in moves})])
     if change.pretend:
         return
     change.cluster.wait_for(
@@ -96,20 +159,23 @@ def _move(
         "every master says ok",
         change.budget,
     )
-    move(change.everyone, nodes, {name: entry.node_id for name, entry in entries.items() if entry}, moves)
+    move(change.everyone, nodes, {name: entry.node_id for name, entry in entries.items() if entry}, moves, owned)
 
 
-def _require_known_owners(view: ClusterView, known: Collection[NodeEntry | None]) -> None:
-    """Raise ConvergenceError where slots belong to somebody that the inventory does not have."""
-    ids = {entry.node_id for entry in known if entry is not None}
-    strangers = [entry for entry in view.masters if entry.slots and entry.node_id not in ids]
-    if strangers:
-        raise ConvergenceError(
-            f"slots are owned by {strangers[0].address}, which is no master of the inventory",
-            expected="masters that the inventory has",
-            observed=strangers[0].line.strip(),
-            advice="add it to the inventory; or move its slots and remove it: redis-cli --cluster reshard, del-node",
-        )
+def _require_one_database(change: LiveChange, sources: Sequence[Node]) -> None:
+    """Raise ConvergenceError for keys in another database than 0 (Valkey 9, cluster-databases): they would be lost.
+
+    What lists the keys of a slot, and what moves them, knows one database.
+    """
+    for node in sources:
+        others = [number for number in change.keys_by_database(node) if number]
+        if others:
+            raise ConvergenceError(
+                f"slots of {node.full_name} cannot be moved: it has keys in other databases than 0",
+                expected="keys in database 0 alone, as in every cluster before Valkey 9",
+                observed=f"keys in database {', '.join(map(str, others))} too",
+                advice="move these slots with the server's own CLUSTER MIGRATESLOTS, then run this again",
+            )
 
 
 def own_all(change: LiveChange, leaders: Sequence[Node]) -> bool:

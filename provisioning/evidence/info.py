@@ -29,6 +29,16 @@ def parse_subfields(text: str) -> dict[str, str]:
     return {key: value for key, divided, value in (each.partition("=") for each in text.split(",")) if divided}
 
 
+def keys_by_database(info: Mapping[str, str]) -> dict[int, int]:
+    """Return how many keys INFO says that there are, by database; those without any are left out."""
+    counts = {
+        int(name[2:]): parse_number(parse_subfields(value).get("keys")) or 0
+        for name, value in info.items()
+        if name[:2] == "db" and name[2:].isdecimal()
+    }
+    return {number: count for number, count in counts.items() if count}
+
+
 def parse_number(text: str | None) -> int | None:
     """Return the whole number that a field or setting is; None where it is not there or none."""
     return int(text) if text is not None and _NUMBER.fullmatch(text) else None

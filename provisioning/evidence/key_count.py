@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from provisioning.cluster_nodes import parse_cluster_nodes
 from provisioning.cluster_view import ClusterView
-from provisioning.evidence.info import parse_info, parse_subfields
+from provisioning.evidence.info import keys_by_database, parse_info
 from provisioning.evidence.node import NodeEvidence
 from provisioning.resp import Connection
 from provisioning.slots import SLOTS
@@ -53,9 +53,7 @@ def _counted(link: Connection, slots: Sequence[int], until: float) -> tuple[dict
 
 def _keys(info: Mapping[str, str]) -> int:
     """Return how many keys INFO says that there are, in all databases."""
-    databases = (value for name, value in info.items() if name[:2] == "db" and name[2:].isdecimal())
-    counts = (parse_subfields(value).get("keys", "") for value in databases)
-    return sum(int(count) for count in counts if count.isdecimal())
+    return sum(keys_by_database(info).values())
 
 
 def _business(view: ClusterView) -> set[int]:

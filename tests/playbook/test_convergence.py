@@ -20,7 +20,7 @@ from provisioning.password_change import PasswordRefused, adopt_password
 from provisioning.planned_inventory import planned_inventory
 from provisioning.readiness import find_unready
 from provisioning.rolling import RollingError, require_fit, rolling_order, step_down
-from provisioning.slots import SLOTS, key_in_slot
+from provisioning.slots import SLOTS, SlotRange, key_in_slot, key_slot
 from tests.planted.acts import blank, edit_nodes_conf, kill, start
 
 pytestmark = pytest.mark.destructive
@@ -229,6 +229,17 @@ def test_two_clusters_are_not_merged(fresh_cluster: Cluster) -> None:
     assert len(fresh_cluster.view(stranger).entries) == 1
 
 
+def open_slot(cluster: Cluster, source: Node, target: Node, slot: int) -> None:
+    for node, state, other in ((target, "IMPORTING", source), (source, "MIGRATING", target)):
+        node_id = cluster.call(other, "CLUSTER", "MYID")
+        assert cluster.call(node, "CLUSTER", "SETSLOT", slot, state, node_id) == "OK"
+
+
+def migrate(cluster: Cluster, source: Node, target: Node, key: str, *options: str) -> None:
+    login = ("AUTH", target.password) if target.password else ()
+    assert cluster.call(source, "MIGRATE", target.lan, target.port, key, 0, 5000, *options, *login) == "OK"
+
+
 @pytest.mark.parametrize("failed_over", ["neither", "source", "target"])
 def test_moves_that_were_interrupted_are_finished(fresh_cluster: Cluster, failed_over: str) -> None:
     """A slot that was left open, its keys on both sides, ends where it was going; shares are then made equal.
@@ -237,15 +248,13 @@ def test_moves_that_were_interrupted_are_finished(fresh_cluster: Cluster, failed
     So it is where a replica has taken over meanwhile on one side, which knows nothing of the move.
     """
     source, target = fresh_cluster.inventory.masters[:2]
-    ids, slot = fresh_cluster.ids(), source.slots[-1].last
+    slot = source.slots[-1].last
     keys = [key_in_slot(slot, f"{n}:") for n in range(4)]
     for key in keys:
         assert fresh_cluster.call(source, "SET", key, key) == "OK"
-    assert fresh_cluster.call(target, "CLUSTER", "SETSLOT", slot, "IMPORTING", ids[source.full_name]) == "OK"
-    assert fresh_cluster.call(source, "CLUSTER", "SETSLOT", slot, "MIGRATING", ids[target.full_name]) == "OK"
-    login = ("AUTH", target.password) if target.password else ()
-    assert fresh_cluster.call(source, "MIGRATE", target.lan, target.port, keys[0], 0, 5000, *login) == "OK"
-    assert fresh_cluster.call(source, "MIGRATE", target.lan, target.port, keys[1], 0, 5000, "COPY", *login) == "OK"
+    open_slot(fresh_cluster, source, target, slot)
+    migrate(fresh_cluster, source, target, keys[0])
+    migrate(fresh_cluster, source, target, keys[1], "COPY")
     assert fresh_cluster.call(source, "SET", keys[1], "later") == "OK"
     inventory = replace(fresh_cluster.inventory, given=fresh_cluster.inventory.given - {"slots"})
     for died in [node for node, name in ((source, "source"), (target, "target")) if name == failed_over]:
@@ -346,18 +355,22 @@ def test_an_older_server_is_refused(fresh_cluster: Cluster) -> None:
     info = fresh_cluster.info(fresh_cluster.inventory.nodes[0])
     name, running = ("valkey", info["valkey_version"]) if "valkey_version" in info else ("redis", info["redis_version"])
     require_fit(fresh_cluster, name, running, {})
-    require_fit(fresh_cluster, name, "99.0", {"down": "98.9"})
-    for wanted, made_with in (("1.0", {}), ("99.0", {"down": "99.1"})):
+    require_fit(fresh_cluster, name, "99.0", {"down": (name, "98.9"), "not ours": ("", "")})
+    refused: list[tuple[str, dict[str, tuple[str, str]]]] = [("1.0", {}), ("99.0", {"down": (name, "99.1")})]
+    for wanted, made_with in refused:
         with pytest.raises(RollingError, match="a downgrade is refused"):
             require_fit(fresh_cluster, name, wanted, made_with)
 
 
 def test_another_projects_server_is_refused(fresh_cluster: Cluster) -> None:
-    """Redis does not follow Valkey, nor the other way round, whatever their versions are."""
+    """Redis does not follow Valkey, nor the other way round, whatever their versions are; who is down counts."""
     info = fresh_cluster.info(fresh_cluster.inventory.nodes[0])
     other = "redis" if "valkey_version" in info else "valkey"
     with pytest.raises(RollingError, match="another project's server"):
         require_fit(fresh_cluster, other, "99.0", {})
+    mine = ({"redis", "valkey"} - {other}).pop()
+    with pytest.raises(RollingError, match="another project's server"):
+        require_fit(fresh_cluster, mine, "99.0", {"down": (other, "1.0")})
 
 
 @dataclass(frozen=True)
@@ -522,6 +535,111 @@ def test_a_dead_host_leaves(departure: Departure) -> None:
     assert left.roles()[heir.full_name] == f"replica of {heir.replica_of}"
     assert all(view is not None and len(view.entries) == 6 for view in left.views().values())
     assert has_all_keys(left)
+
+
+def join_again(departure: Departure) -> Node:
+    """Let the master that has left join again, blank, and return whose slots it may get first."""
+    whole, known = departure.whole, departure.rest.masters[0]
+    whole.call(departure.led, "CLUSTER", "MEET", known.lan, known.port, known.bus_port)
+    joined = str(whole.call(departure.led, "CLUSTER", "MYID"))
+    members = [*departure.rest.nodes, departure.led]
+
+    def is_known() -> bool:
+        views = [view for view in whole.views(members).values() if view is not None]
+        known = all((entry := view.by_id.get(joined)) is not None and entry.role for view in views)
+        return known and whole.state(departure.led) == "ok"
+
+    whole.wait_for(is_known, "a member more", whole.rejoin_budget)
+    return Cluster(departure.rest, whole.simulation).owner(key_slot("key:0"))
+
+
+def test_keys_are_not_given_up_with_a_host_whose_arrival_was_interrupted(departure: Departure) -> None:
+    """It owns no slot yet, and has the keys of those that it was to get: they come back before it leaves.
+
+    Where nothing is open any more, nobody knows where they belong: then it does not leave.
+    """
+    departure.run()
+    source, whole = join_again(departure), departure.whole
+    open_slot(whole, source, departure.led, key_slot("key:0"))
+    migrate(whole, source, departure.led, "key:0")
+    for node in (source, departure.led):
+        assert whole.call(node, "CLUSTER", "SETSLOT", key_slot("key:0"), "STABLE") == "OK"
+    with pytest.raises(ConvergenceError, match=f"{departure.led.full_name} leaves, and has keys"):
+        departure.run()
+    assert whole.call(departure.led, "DBSIZE") == 1
+
+    open_slot(whole, source, departure.led, key_slot("key:0"))
+    done = departure.run()
+    assert done[0] == "finished the move of 1 slots, which was interrupted"
+    assert f"dismissed {departure.led.full_name}" in done
+    assert has_all_keys(Cluster(departure.rest, whole.simulation))
+    assert departure.run() == []
+
+
+def test_keys_are_not_given_up_with_a_host_that_died_while_it_got_them(departure: Departure) -> None:
+    """Its replica leads, and knows nothing of the move: it has the keys all the same."""
+    whole = departure.whole
+    keys = (f"key:{n}" for n in range(KEYS))
+    source, key = next((owner, key) for key in keys if (owner := whole.owner(key_slot(key))) != departure.led)
+    open_slot(whole, source, departure.led, key_slot(key))
+    migrate(whole, source, departure.led, key)
+    (before,) = [node for node in whole.inventory.replicas if node.replica_of == departure.led.full_name]
+    whole.wait_replica(before, departure.led, whole.rejoin_budget)
+    whole.simulated.hosts[departure.leaving.name].signal("KILL")
+    done = departure.run()
+    assert "finished the move of 1 slots, which was interrupted" in done
+    assert has_all_keys(Cluster(departure.rest, whole.simulation))
+    assert departure.run() == []
+
+
+def test_no_replica_is_taken_from_a_master_that_the_inventory_lacks(departure: Departure) -> None:
+    """Its host was taken out of the inventory, and its replica is to follow another: that has the only copy."""
+    with pytest.raises(ConvergenceError, match=r"slots are owned by .*, which is no master of the inventory"):
+        Convergence(departure.rest).run()
+    assert departure.whole.roles() == departure.whole.wanted_roles
+
+
+def test_a_new_master_gets_the_functions_of_the_others(departure: Departure) -> None:
+    """Clients call them by the key that they are about: every master must have them."""
+    whole = departure.whole
+    code = "#!lua name=ours\nredis.register_function('said', function(keys) return redis.call('GET', keys[1]) end)"
+    for node in whole.inventory.masters:
+        if "unknown command" in whole.ask(node, "FUNCTION", "LOAD", code):
+            pytest.skip("this server has no functions")
+    departure.run()
+    assert whole.call(departure.led, "FUNCTION", "FLUSH") == "OK"
+    done = Convergence(departure.inventory).run()
+    assert [each for each in done if "functions" in each] == [
+        f"gave {departure.led.full_name} the functions of {departure.rest.masters[0].full_name}"
+    ]
+    for n in range(KEYS):
+        key = f"key:{n}"
+        assert whole.call(whole.owner(key_slot(key)), "FCALL", "said", 1, key) == str(n)
+
+
+def test_a_master_gives_its_last_slot_after_it_has_got_others(simulation_of: Callable[..., Cluster]) -> None:
+    """Without any it would become a replica, and no slot can be moved to a replica."""
+    planned = planned_inventory(shards=3, hosts=3, replicas=1)
+    first, second, third = planned.masters
+    made = planned.with_nodes(
+        {
+            first.full_name: replace(first, slots=(SlotRange(0, 0),)),
+            second.full_name: replace(second, slots=(SlotRange(1, 8191),)),
+            third.full_name: replace(third, slots=(SlotRange(8192, SLOTS - 1),)),
+        }
+    )
+    cluster = simulation_of(made)
+    first, second, third = cluster.inventory.masters
+    wanted = cluster.inventory.with_nodes(
+        {
+            first.full_name: replace(first, slots=(SlotRange(1, 10),)),
+            second.full_name: replace(second, slots=(SlotRange(0, 0), SlotRange(11, 8191))),
+        }
+    )
+    both = f"{first.full_name}, {second.full_name}"
+    assert Convergence(wanted).run() == [f"moved 11 slots from {both} to {both}"]
+    assert (after := Cluster(wanted, cluster.simulation)).roles() == after.wanted_roles
+    assert Convergence(wanted).run() == []
 
 
 def test_a_dead_host_whose_slots_nobody_has_taken_over_does_not_leave(departure: Departure) -> None:

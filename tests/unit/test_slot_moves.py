@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from provisioning.slot_moves import SlotMove, even_moves, exact_moves
+from provisioning.slot_moves import SLOTS_AT_ONCE, SlotMove, batches, even_moves, exact_moves
 from provisioning.slots import SLOTS
 
 pytestmark = pytest.mark.unit
@@ -48,3 +48,36 @@ def test_exactly_the_wanted_slots_move() -> None:
     owned = {"a": {0, 1, 2}, "b": {3, 4}}
     wanted = {"a": {0, 1}, "b": {2, 3, 4, 5}}
     assert list(exact_moves(owned, wanted)) == [SlotMove(2, "a", "b")]
+
+
+@given(st.data())
+def test_who_gets_slots_too_is_never_without_any(data: st.DataObject) -> None:
+    """Whoever gives its last slot gets none after that; all moves are made, some at a time, between two masters.
+
+    In a ring of masters that have one slot each somebody must be the first.
+    """
+    names = [f"m{n}" for n in range(data.draw(st.integers(2, 5)))]
+    before = data.draw(st.lists(st.sampled_from(names), min_size=len(names), max_size=300))
+    before[: len(names)] = names
+    wish = data.draw(st.lists(st.sampled_from(names), min_size=len(before), max_size=len(before)))
+    owned = {name: {slot for slot, owner in enumerate(before) if owner == name} for name in names}
+    wanted = {name: {slot for slot, owner in enumerate(wish) if owner == name} for name in names}
+    moves = list(exact_moves(owned, wanted))
+    made = list(batches(moves, owned))
+    assert sorted(map(str, moves)) == sorted(str(each) for batch in made for each in batch)
+    left = {name: set(slots) for name, slots in owned.items()}
+    for number, batch in enumerate(made):
+        assert 0 < len(batch) <= SLOTS_AT_ONCE
+        assert len({(each.source, each.target) for each in batch}) == 1
+        had_one = all(len(left[later[0].source]) == 1 for later in made[number:])
+        left = after(left, batch)
+        gets_later = any(later[0].target == batch[0].source for later in made[number + 1 :])
+        assert left[batch[0].source] or not gets_later or had_one
+    assert left == wanted
+
+
+def test_two_masters_can_change_places() -> None:
+    """The first to give keeps one slot back, until it has got what it is to get."""
+    owned = {"a": set(range(10)), "b": set(range(10, 20))}
+    made = list(batches(exact_moves(owned, {"a": owned["b"], "b": owned["a"]}), owned))
+    assert [(batch[0].source, len(batch)) for batch in made] == [("a", 9), ("b", 10), ("a", 1)]
