@@ -21,10 +21,10 @@ MARK = "/run/redis-gauntlet.harm"
 """On the host. Gone after a reboot, as whoever it was then harms nothing any more. The playbook looks for it too."""
 
 CHANGING = "/opt/redis/.changing"
-"""Of the playbook: there while it changes nodes, and after a run that was cut short."""
+"""Of the playbook: there while it changes the cluster, and after a run that was cut short."""
 
 CHANGES = 3
-"""Exit code of TAKE where the playbook changes nodes, which is looked for after the mark is there: it does likewise."""
+"""Exit code of TAKE where the playbook changes the cluster: looked for once the mark is there; that does likewise."""
 
 TAKE = f"""\
 [ -z {{stale}} ] || [ "$(cat {MARK} 2>/dev/null)" != {{stale}} ] || rm {MARK}

@@ -241,14 +241,14 @@ def test_the_playbook_and_a_run_that_harms_keep_apart(site: Site, real: RealSite
 
 
 def test_whoever_begins_to_harm_while_the_playbook_runs_is_seen(site: Site) -> None:
-    """Before a node is restarted it looks again; the next run, with nothing to change any more, takes its note away."""
+    """Before the cluster is changed it looks again; the next run, with nothing to do any more, takes its note away."""
     host, before = site.hosts.hosts[OTHER], run_ids(site.cluster)
 
     def harm(run: object) -> None:
         host.sure("sh", "-c", f"echo somebody > {MARK}")
 
     try:
-        refused = site.play(at={"TASK [Find the order": harm}, redis_settings={"slowlog-max-len": "99"})
+        refused = site.play(at={"TASK [Note that the cluster": harm}, redis_settings={"slowlog-max-len": "99"})
     finally:
         host.sure("rm", MARK)
     assert refused.code != 0

@@ -9,6 +9,7 @@ from functools import partial
 
 import pytest
 
+from fixtures.session import Session
 from provisioning.cluster import REJOIN_SECONDS, Cluster
 from provisioning.convergence import Convergence
 from provisioning.evidence import Evidence
@@ -640,6 +641,34 @@ def test_a_master_gives_its_last_slot_after_it_has_got_others(simulation_of: Cal
     assert Convergence(wanted).run() == [f"moved 11 slots from {both} to {both}"]
     assert (after := Cluster(wanted, cluster.simulation)).roles() == after.wanted_roles
     assert Convergence(wanted).run() == []
+
+
+def test_slots_with_keys_in_another_database_are_not_moved(
+    gauntlet: Session, simulation_of: Callable[..., Cluster]
+) -> None:
+    """What lists and moves a slot's keys knows one database: the others' keys would be lost."""
+    server = gauntlet.images.server
+    if server.server != "valkey" or int(server.version.partition(".")[0]) < 9:
+        pytest.skip("a cluster of this server has one database")
+    planned = planned_inventory(shards=3, hosts=3, replicas=1)
+    cluster = simulation_of(replace(planned, settings={**planned.settings, "cluster-databases": "2"}))
+    inventory = cluster.inventory
+    first, second = inventory.masters[:2]
+    key = key_in_slot(first.slots[0].first, "other:")
+    with cluster.connection(first) as link:
+        assert link.calls([("SELECT", 1), ("SET", key, "value")]) == ["OK", "OK"]
+    slots, one = first.slots[0], SlotRange(first.slots[0].first, first.slots[0].first)
+    wanted = inventory.with_nodes(
+        {
+            first.full_name: replace(first, slots=(SlotRange(slots.first + 1, slots.last),)),
+            second.full_name: replace(second, slots=(one, *second.slots)),
+        }
+    )
+    for pretend in (True, False):
+        with pytest.raises(ConvergenceError, match="it has keys in other databases than 0"):
+            Convergence(wanted, pretend).run()
+    with cluster.connection(first) as link:
+        assert link.calls([("SELECT", 1), ("GET", key)]) == ["OK", "value"]
 
 
 def test_a_dead_host_whose_slots_nobody_has_taken_over_does_not_leave(departure: Departure) -> None:

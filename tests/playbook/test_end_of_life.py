@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
+from provisioning.inventory import Node
 from tests.playbook.ansible import TEARDOWN, Played, play
 from tests.playbook.conftest import Building, Site
 
@@ -14,14 +17,40 @@ KEYS = 300
 
 @pytest.fixture(scope="module")
 def site(building: Building) -> Site:
-    """A formed cluster in its hosts' network, with keys in every shard."""
+    """A formed cluster in its hosts' network, with keys in every shard.
+
+    The servers of the first host have left an append-only file behind, which is older than the keys; those of the
+    last one write theirs, and their configurations say so.
+    """
     made = building(redis_network_mode="host", redis_node_timeout=2000, redis_appendonly=False)
     formed = made.play()
     assert formed.code == 0, formed.output
+    for node in made.inventory.host("redis-host-1").nodes:
+        append_only(made, node)
+        assert made.cluster.call(node, "CONFIG", "SET", "appendonly", "no") == "OK"
     client = made.cluster.client()
     for n in range(KEYS):
         client.set(f"key:{n}", n)
+    for node in made.inventory.host("redis-host-3").nodes:
+        append_only(made, node)
+        made.hosts.hosts[node.host].sure("sed", "-i", "s/^appendonly no/appendonly yes/", node.config_file)
     return made
+
+
+def append_only(site: Site, node: Node) -> None:
+    """Let a server write an append-only file, and wait until that is whole."""
+    assert site.cluster.call(node, "CONFIG", "SET", "appendonly", "yes") == "OK"
+
+    def is_whole() -> bool:
+        info = site.cluster.info(node)
+        return info["aof_rewrite_in_progress"] == info["aof_rewrite_scheduled"] == "0"
+
+    site.cluster.wait_for(is_whole, f"an append-only file of {node.full_name}", 60.0)
+
+
+def kept_by(site: Site, host: str, name: str) -> str:
+    """Return where the teardown notes how the data of that node was kept."""
+    return site.docker(host, "volume", "inspect", "--format={{.Mountpoint}}", f"{name}-data").strip() + "/.appendonly"
 
 
 def torn_down(site: Site, *arguments: str) -> Played:
@@ -73,13 +102,20 @@ def assert_every_key_is_there(site: Site) -> None:
 
 
 def test_data_that_the_servers_would_not_read_is_not_given_up(site: Site) -> None:
-    """A server with an append-only file reads that alone: beside a snapshot it would begin empty."""
+    """With an append-only file a server reads that alone, also an old one; without, it reads the snapshot alone."""
     assert torn_down(site, "-e", f"redis_confirm={site.inventory.name}").code == 0
-    refused = site.play(redis_appendonly=True)
-    site.variables["redis_appendonly"] = False
-    assert refused.code != 0
-    assert "would begin empty" in refused.output
-    assert all(containers == set() for containers, _, _ in on_hosts(site).values())
+    host, last = site.hosts.hosts["redis-host-3"], site.inventory.host("redis-host-3").nodes
+    for wanted, kept in ((True, [node for node in site.nodes if node not in last]), (False, last)):
+        refused = site.play(redis_appendonly=wanted)
+        assert refused.code != 0
+        said = " ".join(refused.output.split())
+        named = re.findall(r"Action failed: (\S+), (\S+) would begin without the data that is there", said)
+        assert {name for pair in named for name in pair} == {node.full_name for node in kept}, refused.output
+        assert f"what to do: run this once with redis_appendonly: {str(not wanted).lower()}, then" in said
+        assert all(containers == set() for containers, _, _ in on_hosts(site).values())
+    for node in last:  # so that all have their snapshot alone
+        assert host.sure("cat", kept_by(site, node.host, node.name)) == "yes\n"
+        host.sure("sh", "-c", f"echo no >{kept_by(site, node.host, node.name)}")
 
 
 def test_a_run_brings_the_same_cluster_back(site: Site) -> None:

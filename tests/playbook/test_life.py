@@ -43,6 +43,12 @@ def configurations(site: Site) -> dict[str, str]:
     return {node.full_name: sha256(text.encode()).hexdigest() for node, text in texts}
 
 
+def config_epochs(site: Site) -> dict[str, int]:
+    """Return the config epoch of every master, over connections that no restart has closed."""
+    views = Cluster(site.inventory).views()
+    return {name: view.leads.config_epoch for name, view in views.items() if view is not None and view.leads}
+
+
 def test_host_mode_is_accepted_too(site: Site) -> None:
     """Nodes in their hosts' network announce the LAN's addresses and listen there, and hosts are as rules want them."""
     assert site.found() == set()
@@ -61,12 +67,17 @@ def test_a_configuration_change_is_rolled_without_losing_a_write(site: Site) -> 
     assert pretended.code == 0, pretended.output
     assert site.run_ids() == started
     masters = {node.full_name for node in cluster.masters()}
+    before = config_epochs(site)
     with writing_steadily(cluster) as ledgers:
         changed = site.play()
     assert changed.code == 0, changed.output
     assert pretended.rolled == changed.rolled
     assert sorted(changed.rolled) == sorted(node.full_name for node in cluster.inventory.nodes)
     assert not masters & set(changed.rolled[:3])
+    # A restart changes no epoch: a replica took over from each, and gave the place back.
+    after = config_epochs(site)
+    assert before.keys() == after.keys()
+    assert all(after[name] > epoch for name, epoch in before.items()), (before, after)
     values = {str(site.cluster.call(node, "CONFIG", "GET", "slowlog-max-len")[-1]) for node in cluster.inventory.nodes}
     assert values == {"256"}
     assert_none_lost(site.cluster, ledgers)

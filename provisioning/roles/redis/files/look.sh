@@ -6,7 +6,7 @@ docker --version 2>/dev/null | grep -qi podman && echo "has podman"
 grep -q '/run/docker\.sock$' /proc/net/unix && echo "has socket"
 dpkg-query --show --showformat='${db:Status-Status}\n' python3-requests 2>/dev/null | grep -qx installed && echo "has modules"
 [ "$(systemctl is-active docker) $(systemctl is-enabled docker)" = "active enabled" ] && echo "has service"
-[ -e /opt/redis/.changing ] && echo "has changing"
+grep -qs rolling /opt/redis/.changing && echo "has rolling"
 [ -e /run/redis-gauntlet.harm ] && echo "harm $(cat /run/redis-gauntlet.harm)"
 
 echo "memory $(cat /proc/sys/vm/overcommit_memory)"
@@ -22,10 +22,15 @@ docker info --format 'engine {{.LiveRestoreEnabled}} {{.Swarm.LocalNodeState}}
 security {{.SecurityOptions}}' 2>/dev/null || exit 0
 docker image inspect "$IMAGE" >/dev/null 2>&1 && echo "has image"
 docker ps --all --format "container $CONTAINER"
-docker volume inspect --format '{{.Name}} {{.Mountpoint}}' $VOLUMES 2>/dev/null | while read -r name place; do
+# With which files a server has written last: appendonly as its configuration has it, or had it when it was removed.
+for each in $VOLUMES; do
+  name=${each%%=*}
+  place=$(docker volume inspect --format '{{.Mountpoint}}' "$name" 2>/dev/null) || continue
+  last=$(sed -n 's/^appendonly *//p' "${each#*=}" 2>/dev/null)
   if [ ! -s "$place/nodes.conf" ]; then echo "volume $name empty"
-  elif [ -s "$place/dump.rdb" ] && [ ! -e "$place/appendonlydir" ] && [ ! -e "$place/appendonly.aof" ]; then
-    echo "volume $name data snapshot"
+  elif [ -e "$place/appendonlydir" ] || [ -e "$place/appendonly.aof" ]; then
+    echo "volume $name data log ${last:-$(cat "$place/.appendonly" 2>/dev/null)}"
+  elif [ -s "$place/dump.rdb" ]; then echo "volume $name data snapshot"
   else echo "volume $name data"; fi
 done
 exit 0
