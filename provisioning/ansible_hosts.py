@@ -183,6 +183,25 @@ def _check_tls(source: str, hosts: tuple[Host, ...]) -> None:
             raise refusal(source, "its TLS files cannot be used", problem.observed) from None
 
 
+SAID_BY: Mapping[str, str] = {
+    "port": "redis_master_port, redis_slave_port or redis_nodes",
+    "bind": "redis_address",
+    "cluster-port": "redis_cluster_master_port, redis_cluster_slave_port or redis_nodes",
+    "cluster-announce-ip": "redis_address",
+    "cluster-announce-port": "redis_master_port, redis_slave_port or redis_nodes",
+    "cluster-announce-bus-port": "redis_cluster_master_port, redis_cluster_slave_port or redis_nodes",
+    "cluster-node-timeout": "redis_node_timeout",
+    "cluster-enabled": "nothing: it is yes",
+    "cluster-config-file": "nothing: it is nodes.conf",
+    "dir": "nothing: it is the node's volume",
+    "daemonize": "nothing: it is no",
+    "appendonly": "redis_appendonly",
+    "requirepass": "redis_password",
+    "masterauth": "redis_password",
+}
+"""Directives that the project sets itself, and what decides them: a second word on the same would undo the first."""
+
+
 def _seed_nodes(value: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     port = value.get("redis_master_port", 6373)
     bus = value.get("redis_cluster_master_port", port + BUS_PORT_OFFSET)
@@ -195,6 +214,8 @@ def _seed_nodes(value: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def _setting(source: str, name: str, value: object) -> str:
+    if name.lower() in SAID_BY:
+        raise refusal(source, f"{name} does not belong into redis_settings", f"say it by {SAID_BY[name.lower()]}")
     if not name or not isinstance(value, (str, int, float)) or any(each in f"{name}{value}" for each in "\r\n\0"):
         expected = "each of redis_settings is a directive with its value on one line"
         raise refusal(source, expected, f"{name}: {shown(name, value)}")

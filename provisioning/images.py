@@ -74,7 +74,7 @@ def server_image(engine: Engine, requested: str | None, report: Report, *, ask_r
     fallback = _recipe("redis", "trixie") if wanted == DEFAULT_SERVER_IMAGE else None
     if fallback and not ask_registry and _is_built(engine, FALLBACK_SERVER_IMAGE, fallback):
         return _built(
-            engine, FALLBACK_SERVER_IMAGE, fallback, report, f"{wanted} was not pulled (set-up with --pull asks again)"
+            engine, FALLBACK_SERVER_IMAGE, fallback, report, f"{wanted} was not pulled (`make setup PULL=1` asks again)"
         )
     report(f"server   pulling {wanted}")
     try:

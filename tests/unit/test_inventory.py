@@ -478,6 +478,8 @@ def with_nodes(value: str) -> str:
         (edited("redis_appendonly: true", "redis_settings: [a]"), "must be a mapping"),
         (edited("redis_appendonly: true", "redis_settings: {a: [b]}"), "one line"),
         (edited("redis_appendonly: true", "redis_settings: {a: }"), "one line"),
+        (edited("redis_appendonly: true", "redis_settings: {Port: 7777}"), "say it by redis_master_port"),
+        (edited("redis_appendonly: true", "redis_settings: {cluster-enabled: no}"), "it is yes"),
         (edited("redis_appendonly: true", 'redis_settings: {a: "b\\nc"}'), "one line"),
         (edited(SEED_HOST, SEED_HOST + "          redis_node_timeout: 6000\n"), "same for all hosts"),
         (with_nodes("[]"), "no node"),

@@ -129,6 +129,26 @@ def test_bus_port_is_the_offset_or_the_inventorys() -> None:
     assert findings(replace(evidence, wanted=evidence.wanted.with_nodes({R1: meant})), "nonstandard-bus-port") == ()
 
 
+@pytest.mark.parametrize(
+    ("config", "repairs"),
+    [
+        ({"port": "6374", "cluster-port": "0"}, True),
+        ({"port": "6374"}, True),
+        ({"port": "6374", "cluster-port": "16374"}, True),
+        ({"port": "6374", "cluster-port": "7374"}, False),
+        ({}, False),
+        (None, False),
+    ],
+)
+def test_no_bus_port_is_announced_at_which_nobody_listens(config: dict[str, str] | None, repairs: bool) -> None:
+    """The command is offered where the node says that its bus is at the inventory's port; else links would break."""
+    evidence = seen_by_all(lambda lines: change(lines, R1, bus_port=7374))
+    nodes = tuple(replace(node, config=config) if node.name == R1 else node for node in evidence.nodes)
+    (repair,) = {each.repair for each in findings(replace(evidence, nodes=nodes), "nonstandard-bus-port")}
+    assert repair.endswith("CONFIG SET cluster-announce-bus-port 16374") == repairs
+    assert repairs or repair.startswith("say in the inventory that it is meant")
+
+
 def closed(evidence: Evidence, address: str) -> Evidence:
     hosts = tuple(
         replace(host, reachable_ports={**(host.reachable_ports or {}), address: False}) for host in evidence.hosts

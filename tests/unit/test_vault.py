@@ -92,9 +92,11 @@ def test_encrypted_settings_are_read(tool: str, tmp_path: Path) -> None:
     """Also inside of a mapping; Ansible's own passwords stay encrypted, nobody here wants them."""
     damaged = tagged(f"{HEADER}1.1;AES256\n6162")
     value = tagged(encrypted(tool, "pw")).replace("\n", "\n    ").rstrip(" ")
-    variables = f"        ansible_become_password: {damaged}        redis_settings:\n          requirepass: {value}"
+    variables = (
+        f"        ansible_become_password: {damaged}        redis_settings:\n          tls-key-file-pass: {value}"
+    )
     inventory = read_inventory(inventory_with(tmp_path, variables))
-    assert inventory.settings == {"requirepass": "pw"}
+    assert inventory.settings == {"tls-key-file-pass": "pw"}
     assert isinstance(inventory.hosts[0].variables["ansible_become_password"], Encrypted)
 
 
