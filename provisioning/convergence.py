@@ -29,7 +29,7 @@ from provisioning.shard_places import (
     take_back,
     wait_succeeded,
 )
-from provisioning.slot_shares import move_slots, own_all
+from provisioning.slot_shares import move_slots, own_all, require_no_key_stranded
 
 
 class Convergence(LiveChange):
@@ -71,6 +71,7 @@ class Convergence(LiveChange):
         replace_lost_masters(self)
         wait_succeeded(self)
         take_back(self)
+        require_no_key_stranded(self)
         leaders = place_replicas(self)
         move_slots(self, leaders)
         if self.leaving and not self.pretend:

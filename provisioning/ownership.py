@@ -268,9 +268,7 @@ def _remove_one(engine: Engine, doomed: DockerObject) -> str:
     api: Any = engine.client.api
     seen: list[str] = []
     empty_since: list[float] = []
-
-    def miscounted() -> bool:
-        return bool(empty_since) and time.monotonic() - empty_since[0] > MISCOUNT_SECONDS
+    given_up: list[str] = []
 
     def gone() -> bool:
         try:
@@ -293,7 +291,9 @@ def _remove_one(engine: Engine, doomed: DockerObject) -> str:
                     empty_since.clear()
                 elif not empty_since:
                     empty_since.append(time.monotonic())
-            return miscounted()
+                elif time.monotonic() - empty_since[0] > MISCOUNT_SECONDS:
+                    given_up.append(seen[0])
+            return bool(given_up)
         except requests.exceptions.RequestException as problem:
             raise SimulationError(
                 f"the engine did not remove {doomed.kind} {doomed.name}", observed=str(problem), advice="make clean"
@@ -301,7 +301,7 @@ def _remove_one(engine: Engine, doomed: DockerObject) -> str:
         return True
 
     wait_until(gone, f"{doomed.kind} {doomed.name} removed", REMOVAL_SECONDS, shown=lambda: "; ".join(seen), poll=0.1)
-    return seen[0] if miscounted() else ""
+    return given_up[0] if given_up else ""
 
 
 def _detach_all(engine: Engine, network: str) -> list[str]:
@@ -310,7 +310,7 @@ def _detach_all(engine: Engine, network: str) -> list[str]:
     A foreign one is never touched.
     """
     api: Any = engine.client.api
-    attached: dict[str, dict[str, str]] = {}
+    attached: dict[str, dict[str, str]] = {"unknown": {"Name": "unknown, as the engine does not say"}}
     try:
         attached = api.inspect_network(network)["Containers"] or {}
         ours = {each["Id"] for each in api.containers(all=True, filters={"label": MARK})}

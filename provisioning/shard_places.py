@@ -137,7 +137,7 @@ def _ids_with_data(change: LiveChange, view: ClusterView) -> Iterator[str]:
     """Yield the ids of those who leave and still have slots, or keys of one whose move to them was cut short."""
     for node in change.leavers:
         entry = view.by_address.get(node.address)
-        if entry is not None and (entry.slots or has_keys(change, node)):
+        if entry is not None and (entry.slots or has_keys(change, view, node)):
             yield entry.node_id
 
 

@@ -19,8 +19,8 @@ KEYS_AT_ONCE = 10
 SLOTS_AT_ONCE = 64
 """Slots that are open at the same time: as many as an interruption leaves open."""
 
-MIGRATE_MS = 60_000
-"""How long one MIGRATE may be without progress, as redis-cli has it: a key of gigabytes takes a while to restore."""
+MIGRATE_MS = 5000
+"""How long one MIGRATE may be without progress; no longer than the node timeout: the source is silent meanwhile."""
 
 
 @dataclass(frozen=True)
@@ -93,8 +93,9 @@ def move(
 
     ``owned``: who owns what before. The last slot is open from the beginning to the end, so that moves that were
     interrupted at any point have left an open slot, by which the next run knows of them.
-    Raises ConvergenceError where keys cannot be moved, Refused, NodeUnreachable.
+    Raises ConvergenceError where keys cannot be moved, or somebody else owns a slot by then, Refused, NodeUnreachable.
     """
+    patience = min(MIGRATE_MS, cluster.inventory.node_timeout_ms)
     with ExitStack() as opened:
         links = {name: opened.enter_context(cluster.connection(node)) for name, node in nodes.items()}
         ordered = list(batches(moves, owned))
@@ -104,7 +105,8 @@ def move(
             source, target = batch[0].source, batch[0].target
             some = [each.slot for each in batch]
             _open(links, ids, batch)
-            _move_keys(links[source], nodes[source], nodes[target], some)
+            _move_keys(links[source], nodes[source], nodes[target], some, patience)
+            _require_owner(cluster, nodes, source, ids[source], some)
             for name in (target, source, *(links.keys() - {target, source})):
                 _settle(links[name], [("CLUSTER", "SETSLOT", slot, "NODE", ids[target]) for slot in some])
 
@@ -132,20 +134,38 @@ def _settle(link: Connection, commands: Sequence[Sequence[str | int]]) -> None:
             raise answer
 
 
-def _move_keys(link: Connection, source: Node, target: Node, slots: Sequence[int]) -> None:
+def _require_owner(
+    cluster: Cluster, nodes: Mapping[str, Node], source: str, node_id: str, slots: Sequence[int]
+) -> None:
+    """Raise ConvergenceError where one of these nodes holds somebody else than the source to own one of the slots.
+
+    Whoever has taken over from a source that was silent too long serves writes, of which the target has none.
+    """
+    for name, view in cluster.views(nodes.values()).items():
+        owners = {entry.node_id for slot in slots if view is not None and (entry := view.owner_of(slot))}
+        if owners - {node_id}:
+            raise ConvergenceError(
+                f"{source} does not own slots {slots[0]} to {slots[-1]} any more, which were being moved",
+                expected="no failover while slots are moved",
+                observed=f"{name} holds {', '.join(owners - {node_id})} to be an owner of them",
+                advice="run this again: it finishes what was begun, from whoever owns them now",
+            )
+
+
+def _move_keys(link: Connection, source: Node, target: Node, slots: Sequence[int], patience: int) -> None:
     login = ("AUTH2", target.user, target.password) if target.user else ("AUTH", target.password)
     # REPLACE: a MIGRATE that was cut short may have left a copy there. Until a key has moved the source serves it.
     options = ("REPLACE", *(login if target.password else ()), "KEYS")
-    place = ("MIGRATE", target.lan, target.port, "", 0, MIGRATE_MS, *options)
+    place = ("MIGRATE", target.lan, target.port, "", 0, patience, *options)
     questions = [("CLUSTER", "GETKEYSINSLOT", slot, KEYS_AT_ONCE) for slot in slots]
     while held := [keys for keys in link.calls(questions) if keys]:
         for keys in held:
             try:
-                link.call(*place, *keys, deadline=len(keys) * MIGRATE_MS / 1000)
+                link.call(*place, *keys, deadline=DEADLINE_SECONDS + len(keys) * patience / 1000)
             except Refused as refusal:
                 raise ConvergenceError(
                     f"keys cannot be moved from {source.full_name} to {target.full_name}",
-                    expected=f"room for them there, and that each moves within {MIGRATE_MS // 1000} s",
+                    expected=f"room for them there, and that each moves within {patience} ms",
                     observed=f"{refusal} (slots {slots[0]} to {slots[-1]})",
                     advice="see to that (maxmemory, the network between the hosts, very large keys), and run this "
                     "again: it finishes what was begun; no key is lost",

@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from provisioning.cluster_view import ClusterView
 from provisioning.inventory import Node
 from provisioning.live_change import ConvergenceError, LiveChange
+from provisioning.membership import leads_nothing_yet
 from provisioning.node_entry import NodeEntry
 from provisioning.resp import Refused
 from provisioning.slot_moves import SlotMove, even_moves, exact_moves, move
@@ -22,7 +23,7 @@ def move_slots(change: LiveChange, leaders: Sequence[Node]) -> None:
     view = change.whole_view()
     others = [*change.leavers, *(node for node in change.inventory.nodes if node not in leaders)]
     givers = [node for node in others if (entry := view.by_address.get(node.address)) is not None and entry.slots]
-    joined = [node for node in change.leavers if node not in givers and _is_master(change, view, node)]
+    joined = [node for node in change.leavers if node not in givers and leads_nothing_yet(change, view, node)]
     nodes = {node.full_name: node for node in (*leaders, *givers, *joined)}
     entries = {name: view.by_address.get(node.address) for name, node in nodes.items()}
     owned = {name: [s for each in entry.slots for s in each] for name, entry in entries.items() if entry}
@@ -31,15 +32,12 @@ def move_slots(change: LiveChange, leaders: Sequence[Node]) -> None:
     if begun:
         change.done.append(f"finished the move of {len(begun)} slots, which was interrupted")
         _tell_owners(change, nodes, entries, begun)
-        _move(change, nodes, entries, begun, owned)
-        for each in begun:
-            owned[each.source].remove(each.slot)
-            owned[each.target].append(each.slot)
+    after = _applied(owned, begun)
     if "slots" in change.inventory.given:
         wanted = [[s for each in shard.master.slots for s in each] for shard in change.inventory.shards]
-        moves = list(exact_moves(owned, dict(zip(names, wanted, strict=True))))
-    elif givers or begun or not all(owned.get(name) for name in names):
-        moves = list(even_moves(owned, names))
+        moves = list(exact_moves(after, dict(zip(names, wanted, strict=True))))
+    elif givers or begun or not all(after.get(name) for name in names):
+        moves = list(even_moves(after, names))
     else:
         moves = []
     if moves:
@@ -47,12 +45,20 @@ def move_slots(change: LiveChange, leaders: Sequence[Node]) -> None:
         change.done.append(f"moved {len(moves)} slots from {_listed(sources)} to {_listed(targets)}")
         for new in (name for name in names if name in targets and not owned.get(name)):
             _give_functions(change, nodes[min(sources)], nodes[new])
-        _move(change, nodes, entries, moves, owned)
+    # Together, so that who is to keep slots is not left without any; what has to be moved on comes last.
+    open_slots = {each.slot for each in begun}
+    first = [*begun, *(each for each in moves if each.slot not in open_slots)]
+    _move(change, nodes, entries, first, owned)
+    _move(change, nodes, entries, [each for each in moves if each.slot in open_slots], _applied(owned, first))
 
 
-def _is_master(change: LiveChange, view: ClusterView, node: Node) -> bool:
-    entry = view.by_address.get(node.address)
-    return entry is not None and entry.is_master and change.everyone.answers(node)
+def _applied(owned: Mapping[str, Collection[int]], moves: Sequence[SlotMove]) -> dict[str, set[int]]:
+    """Return who owns what after the moves."""
+    after = {name: set(slots) for name, slots in owned.items()}
+    for each in moves:
+        after[each.source].remove(each.slot)
+        after[each.target].add(each.slot)
+    return after
 
 
 def _give_functions(change: LiveChange, source: Node, target: Node) -> None:
@@ -68,6 +74,24 @@ def _give_functions(change: LiveChange, source: Node, target: Node) -> None:
     if not change.pretend:
         dump = change.everyone.call(source, "FUNCTION", "DUMP")
         change.everyone.call(target, "FUNCTION", "RESTORE", dump, "REPLACE")
+
+
+def require_no_key_stranded(change: LiveChange) -> None:
+    """Raise ConvergenceError where keys of a slot that was being moved are with nobody who could be asked for them.
+
+    That is before anybody is made a replica of another node, which drops what it has.
+    """
+    view = change.whole_view()
+    answering = [node for node in change.everyone.inventory.nodes if change.everyone.answers(node)]
+    own = {node.full_name: change.everyone.view(node).myself for node in answering}
+    known = {entry.node_id for entry in own.values() if entry is not None}
+    masters = {node.full_name: node for node in answering if (entry := own[node.full_name]) and entry.is_master}
+    for name in masters:
+        entry = own[name]
+        for slot, to in entry.migrating if entry is not None else ():
+            owner = view.owner_of(slot)
+            if to not in known and owner is not None and entry is not None and owner.node_id == entry.node_id:
+                _holder(change, view, masters, name, slot, to)
 
 
 def _begun_moves(
@@ -86,8 +110,9 @@ def _begun_moves(
     for name, node in nodes.items():
         own = change.everyone.view(node).myself
         for slot, to in own.migrating if own else ():
-            target = names[to] if to in names else _holder(change, view, nodes, name, slot, to)
-            open_slots |= {SlotMove(slot, name, target)} if target else set()
+            if owners.get(slot) == name:
+                target = names[to] if to in names else _holder(change, view, nodes, name, slot, to)
+                open_slots |= {SlotMove(slot, name, target)} if target else set()
         open_slots |= {SlotMove(slot, owners.get(slot, name), name) for slot, _ in own.importing} if own else set()
     begun = [each for each in open_slots if owners.get(each.slot) == each.source != each.target]
     return sorted(begun, key=lambda each: each.slot)
@@ -99,19 +124,19 @@ def _holder(
     """Return which other master has keys of a slot that was being moved to a node which is none of these any more.
 
     That is who leads instead of the lost target. Empty where nobody has any: then nothing had been moved.
-    Raises ConvergenceError where the target lives and is not in the inventory; and where only a replica has them: its
-    master, the target, owned nothing, so nobody is elected for it.
+    Raises ConvergenceError where the target lives and cannot be asked; and where only a replica has them: its master,
+    the target, owned nothing, so nobody is elected for it.
     """
     lost = view.by_id.get(target)
-    if lost is not None and lost.is_live and lost.address not in {node.address for node in change.leavers}:
+    if lost is not None and lost.is_live:
         raise ConvergenceError(
-            f"slot {slot} was being moved from {source} to {lost.address}, which the inventory does not have",
-            expected="a master of the inventory",
+            f"slot {slot} was being moved from {source} to {lost.address}, which has keys of it and cannot be asked",
+            expected="a master that the inventory has and that answers",
             observed=lost.line.strip(),
-            advice="add its host to the inventory, with redis_state: absent if it is to leave",
+            advice="add its host to the inventory, with redis_state: absent if it is to leave, and see that it answers",
         )
     own = view.by_address.get(nodes[source].address)
-    for node in change.everyone.inventory.nodes:
+    for node in sorted(change.everyone.inventory.nodes, key=lambda each: each.full_name not in nodes):
         entry = view.by_address.get(node.address)
         followed = own is not None and entry is not None and entry.master_id == own.node_id
         if node.full_name == source or entry is None or followed or not change.everyone.answers(node):
@@ -123,7 +148,8 @@ def _holder(
                 f"keys of slot {slot} are on {node.full_name} alone, which is a replica",
                 expected=f"an answer of node {target}, to which {source} was moving that slot",
                 observed=f"none, and {node.full_name} follows {entry.master_id}",
-                advice="bring that node back, and run this again: it finishes what was begun",
+                advice="bring that node back, and run this again: it finishes what was begun; or, if these keys are "
+                f"given up: CLUSTER SETSLOT {slot} STABLE on {source}",
             )
     return ""
 
@@ -151,6 +177,8 @@ def _move(
     moves: Sequence[SlotMove],
     owned: Mapping[str, Collection[int]],
 ) -> None:
+    if not moves:
+        return
     _require_one_database(change, [nodes[name] for name in sorted({each.source for each in moves})])
     if change.pretend:
         return

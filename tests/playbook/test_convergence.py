@@ -593,6 +593,27 @@ def test_keys_are_not_given_up_with_a_host_that_died_while_it_got_them(departure
     assert departure.run() == []
 
 
+def test_keys_that_only_a_replica_has_are_not_dropped(departure: Departure) -> None:
+    """The host died in the middle of the first move to it: it owned nothing, so nobody is elected for it."""
+    departure.run()
+    source, whole, heir, slot = join_again(departure), departure.whole, departure.heir, key_slot("key:0")
+    joined = str(whole.call(departure.led, "CLUSTER", "MYID"))
+    assert whole.call(heir, "CLUSTER", "REPLICATE", joined) == "OK"
+    open_slot(whole, source, departure.led, slot)
+    migrate(whole, source, departure.led, "key:0")
+    left = Cluster(departure.rest, whole.simulation)
+    left.wait_for(lambda: left.call(heir, "CLUSTER", "COUNTKEYSINSLOT", slot), "the key on the replica", 30.0)
+    whole.simulated.hosts[departure.leaving.name].signal("KILL")
+    left.wait_for(
+        lambda: not any(view is None or view.by_id[joined].is_live for view in left.views().values()),
+        "the death of the host",
+        whole.rejoin_budget,
+    )
+    with pytest.raises(ConvergenceError, match=f"keys of slot {slot} are on {heir.full_name} alone"):
+        departure.run()
+    assert left.call(heir, "CLUSTER", "COUNTKEYSINSLOT", slot) == 1
+
+
 def test_no_replica_is_taken_from_a_master_that_the_inventory_lacks(departure: Departure) -> None:
     """Its host was taken out of the inventory, and its replica is to follow another: that has the only copy."""
     with pytest.raises(ConvergenceError, match=r"slots are owned by .*, which is no master of the inventory"):
@@ -618,8 +639,11 @@ def test_a_new_master_gets_the_functions_of_the_others(departure: Departure) -> 
         assert whole.call(whole.owner(key_slot(key)), "FCALL", "said", 1, key) == str(n)
 
 
-def test_a_master_gives_its_last_slot_after_it_has_got_others(simulation_of: Callable[..., Cluster]) -> None:
-    """Without any it would become a replica, and no slot can be moved to a replica."""
+@pytest.mark.parametrize("interrupted", [False, True])
+def test_a_master_gives_its_last_slot_after_it_has_got_others(
+    simulation_of: Callable[..., Cluster], interrupted: bool
+) -> None:
+    """Without any it would become a replica, and no slot can be moved to a replica; also where that move is open."""
     planned = planned_inventory(shards=3, hosts=3, replicas=1)
     first, second, third = planned.masters
     made = planned.with_nodes(
@@ -638,7 +662,12 @@ def test_a_master_gives_its_last_slot_after_it_has_got_others(simulation_of: Cal
         }
     )
     both = f"{first.full_name}, {second.full_name}"
-    assert Convergence(wanted).run() == [f"moved 11 slots from {both} to {both}"]
+    expected = [f"moved 11 slots from {both} to {both}"]
+    if interrupted:
+        open_slot(cluster, first, second, 0)
+        finished = "finished the move of 1 slots, which was interrupted"
+        expected = [finished, f"moved 10 slots from {second.full_name} to {first.full_name}"]
+    assert Convergence(wanted).run() == expected
     assert (after := Cluster(wanted, cluster.simulation)).roles() == after.wanted_roles
     assert Convergence(wanted).run() == []
 

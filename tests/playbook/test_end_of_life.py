@@ -48,9 +48,9 @@ def append_only(site: Site, node: Node) -> None:
     site.cluster.wait_for(is_whole, f"an append-only file of {node.full_name}", 60.0)
 
 
-def kept_by(site: Site, host: str, name: str) -> str:
-    """Return where the teardown notes how the data of that node was kept."""
-    return site.docker(host, "volume", "inspect", "--format={{.Mountpoint}}", f"{name}-data").strip() + "/.appendonly"
+def data(site: Site, node: Node) -> str:
+    """Return where on its host the node has its data."""
+    return site.docker(node.host, "volume", "inspect", "--format={{.Mountpoint}}", f"{node.name}-data").strip()
 
 
 def torn_down(site: Site, *arguments: str) -> Played:
@@ -105,6 +105,9 @@ def test_data_that_the_servers_would_not_read_is_not_given_up(site: Site) -> Non
     """With an append-only file a server reads that alone, also an old one; without, it reads the snapshot alone."""
     assert torn_down(site, "-e", f"redis_confirm={site.inventory.name}").code == 0
     host, last = site.hosts.hosts["redis-host-3"], site.inventory.host("redis-host-3").nodes
+    for node in last:  # as where the server was killed, and has written no snapshot at its end
+        assert host.sure("cat", f"{data(site, node)}/.appendonly") == "yes\n"
+        host.sure("sh", "-c", f"touch {data(site, node)}/appendonlydir/*")
     for wanted, kept in ((True, [node for node in site.nodes if node not in last]), (False, last)):
         refused = site.play(redis_appendonly=wanted)
         assert refused.code != 0
@@ -113,9 +116,8 @@ def test_data_that_the_servers_would_not_read_is_not_given_up(site: Site) -> Non
         assert {name for pair in named for name in pair} == {node.full_name for node in kept}, refused.output
         assert f"what to do: run this once with redis_appendonly: {str(not wanted).lower()}, then" in said
         assert all(containers == set() for containers, _, _ in on_hosts(site).values())
-    for node in last:  # so that all have their snapshot alone
-        assert host.sure("cat", kept_by(site, node.host, node.name)) == "yes\n"
-        host.sure("sh", "-c", f"echo no >{kept_by(site, node.host, node.name)}")
+    for node in last:  # so it is as where the server was stopped
+        host.sure("touch", f"{data(site, node)}/dump.rdb")
 
 
 def test_a_run_brings_the_same_cluster_back(site: Site) -> None:

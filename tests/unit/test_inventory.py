@@ -14,6 +14,7 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from provisioning.ansible_hosts import SAID_BY
 from provisioning.ansible_inventory import DEFAULT_INVENTORY, parse_inventory, read_inventory
 from provisioning.errors import InventoryError
 from provisioning.inventory import GIVEN, Inventory, Node, Tls, with_node_timeout
@@ -302,7 +303,7 @@ def inventories(draw: st.DrawFn) -> Inventory:
         name=draw(words),
         hosts=tuple(changed_hosts),
         appendonly=draw(st.booleans()),
-        settings=draw(st.dictionaries(words, words, max_size=3)),
+        settings=draw(st.dictionaries(words.filter(lambda name: name.lower() not in SAID_BY), words, max_size=3)),
         simulation=draw(st.sampled_from(["", "redis-gauntlet-x"])),
         application_user=draw(st.one_of(st.just(""), words)),
         image=draw(st.one_of(st.just(""), words)),

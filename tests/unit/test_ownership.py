@@ -300,14 +300,15 @@ def test_a_network_that_the_engine_miscounts_is_left_and_reported(
     Here it refuses because another network takes its configuration from it, as its count of endpoints goes wrong by
     chance only. When that network is gone too it is as after a restart of the engine.
     """
-    monkeypatch.setattr(ownership, "MISCOUNT_SECONDS", 0.3)
     run = Run.begin()
     labels = [f"--label={key}={value}" for key, value in run.labels("t-own").items()]
     for options in (["--config-only", *labels, networks[0]], [f"--config-from={networks[0]}", networks[1]]):
         subprocess.run(["docker", "network", "create", *options], check=True, capture_output=True, timeout=30)
     made = sorted(objects(engine, {RUN_LABEL: run.id}), key=lambda each: each.name)
     said: list[str] = []
-    assert ownership.remove(engine, made[:1], said.append) == 0
+    with monkeypatch.context() as impatient:
+        impatient.setattr(ownership, "MISCOUNT_SECONDS", 0.3)
+        assert ownership.remove(engine, made[:1], said.append) == 0
     assert [each.startswith(f"left behind: network {networks[0]}. Nothing is attached") for each in said] == [True]
     assert "in use" in said[0], "it is to repeat what the engine says"
     assert present(engine, networks) == networks

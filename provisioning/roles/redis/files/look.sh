@@ -22,14 +22,18 @@ docker info --format 'engine {{.LiveRestoreEnabled}} {{.Swarm.LocalNodeState}}
 security {{.SecurityOptions}}' 2>/dev/null || exit 0
 docker image inspect "$IMAGE" >/dev/null 2>&1 && echo "has image"
 docker ps --all --format "container $CONTAINER"
-# With which files a server has written last: appendonly as its configuration has it, or had it when it was removed.
+# Which data a server would find. `old`: an append-only file that its server wrote no more, by what its configuration
+# says, or said when the teardown removed it. `log`: one that is later than any snapshot, which is also written beside it.
 for each in $VOLUMES; do
   name=${each%%=*}
   place=$(docker volume inspect --format '{{.Mountpoint}}' "$name" 2>/dev/null) || continue
   last=$(sed -n 's/^appendonly *//p' "${each#*=}" 2>/dev/null)
   if [ ! -s "$place/nodes.conf" ]; then echo "volume $name empty"
   elif [ -e "$place/appendonlydir" ] || [ -e "$place/appendonly.aof" ]; then
-    echo "volume $name data log ${last:-$(cat "$place/.appendonly" 2>/dev/null)}"
+    later=$(find "$place/appendonlydir" "$place/appendonly.aof" -type f -newer "$place/dump.rdb" 2>/dev/null)
+    if [ "${last:-$(cat "$place/.appendonly" 2>/dev/null)}" = no ]; then echo "volume $name data old"
+    elif [ -n "$later" ] || [ ! -s "$place/dump.rdb" ]; then echo "volume $name data log"
+    else echo "volume $name data"; fi
   elif [ -s "$place/dump.rdb" ]; then echo "volume $name data snapshot"
   else echo "volume $name data"; fi
 done
