@@ -74,9 +74,10 @@ class Convergence(LiveChange):
         require_no_key_stranded(self)
         leaders = place_replicas(self)
         move_slots(self, leaders)
-        if self.leaving and not self.pretend:
-            self.cluster.wait_for(lambda: own_all(self, leaders), "slots with who stays", self.budget)
-            place_replicas(self)
+        if not self.pretend:
+            if self.leaving:
+                self.cluster.wait_for(lambda: own_all(self, leaders), "slots with who stays", self.budget)
+            place_replicas(self, sparing=False)
         dismiss(self)
         forget_the_dead(self)
 

@@ -106,11 +106,12 @@ def _led_from_outside(change: LiveChange) -> list[tuple[Node, Node, int]]:
     return [(leader, shard.master, slot) for leader, shard, slot in found if not is_led(shard)]
 
 
-def place_replicas(change: LiveChange) -> list[Node]:
+def place_replicas(change: LiveChange, *, sparing: bool = True) -> list[Node]:
     """Let every node follow its shard's leader, one after the other; return the leaders.
 
     One that follows a node that leaves goes on doing so until that node owns nothing any more, and one that has
-    taken over from such a node leads until its slots have been moved. A replica that finds another master drops what
+    taken over from such a node leads until its slots have been moved. ``sparing``: so does a master that owns nothing
+    and has keys, as one to which slots were being moved. A replica that finds another master drops what
     it has and copies: the next one waits for that, so that not all shards are without a copy at a time.
     Raises ConvergenceError for a shard with two masters, Refused, WaitTimeout.
     """
@@ -125,6 +126,8 @@ def place_replicas(change: LiveChange) -> list[Node]:
         for node in shard.nodes:
             entry = view.by_id[ids[node.full_name]]
             if node is leader or entry.slots or entry.master_id in (ids[leader.full_name], *needed):
+                continue
+            if sparing and not change.pretend and has_keys(change, view, node):
                 continue
             before = by_id.get(entry.master_id, entry.master_id) or "nobody"
             change.done.append(f"made {node.full_name} a replica of {leader.full_name} (before: of {before})")
@@ -149,7 +152,7 @@ def _replicate(change: LiveChange, node: Node, leader: Node, leader_id: str) -> 
             f"{node.full_name} cannot become a replica of {leader.full_name}",
             expected="a replica, or a master without slots and keys",
             observed=str(refusal),
-            advice="if its keys are given up, or its shard's other node has them: FLUSHALL on it, and run this again",
+            advice="find out what its keys are (SCAN on it); if they are given up: FLUSHALL on it, and run this again",
         ) from None
     change.cluster.wait_replica(node, leader, change.budget)
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from provisioning.cluster import Cluster
+from provisioning.errors import NodeUnreachable
 from provisioning.inventory import Node
 from provisioning.live_change import ConvergenceError
 from provisioning.resp import DEADLINE_SECONDS, Connection, Refused
@@ -127,9 +128,14 @@ def _deadline(commands: Sequence[object]) -> float:
 def _settle(link: Connection, commands: Sequence[Sequence[str | int]]) -> None:
     """Tell a node who owns the slots now. One that has heard of its last slot's move already is no master any more.
 
-    Valkey says UNBLOCKED where it hears of that while it waits for its own replicas.
+    Valkey says UNBLOCKED where it hears of that while it waits for its own replicas, and closes the connection: what
+    has been told may be told again.
     """
-    for answer in link.calls(commands, deadline=_deadline(commands), raise_refusals=False):
+    try:
+        answers = link.calls(commands, deadline=_deadline(commands), raise_refusals=False)
+    except NodeUnreachable:
+        answers = link.calls(commands, deadline=_deadline(commands), raise_refusals=False)
+    for answer in answers:
         if isinstance(answer, Refused) and "only with masters" not in str(answer) and answer.code != "UNBLOCKED":
             raise answer
 

@@ -16,14 +16,14 @@ from provisioning.slot_moves import SlotMove, even_moves, exact_moves, move
 def move_slots(change: LiveChange, leaders: Sequence[Node]) -> None:
     """Give slots to those who shall have them, with their keys.
 
-    Moves that were interrupted are finished first, also those to a node that leaves and owns nothing yet.
+    Moves that were interrupted are finished first, also those to a node that is not to keep any and owns nothing yet.
     Raises ConvergenceError where keys cannot be moved or are where they are not to be, Refused, NodeUnreachable,
     WaitTimeout.
     """
     view = change.whole_view()
     others = [*change.leavers, *(node for node in change.inventory.nodes if node not in leaders)]
     givers = [node for node in others if (entry := view.by_address.get(node.address)) is not None and entry.slots]
-    joined = [node for node in change.leavers if node not in givers and leads_nothing_yet(change, view, node)]
+    joined = [node for node in others if node not in givers and leads_nothing_yet(change, view, node)]
     nodes = {node.full_name: node for node in (*leaders, *givers, *joined)}
     entries = {name: view.by_address.get(node.address) for name, node in nodes.items()}
     owned = {name: [s for each in entry.slots for s in each] for name, entry in entries.items() if entry}
@@ -148,8 +148,8 @@ def _holder(
                 f"keys of slot {slot} are on {node.full_name} alone, which is a replica",
                 expected=f"an answer of node {target}, to which {source} was moving that slot",
                 observed=f"none, and {node.full_name} follows {entry.master_id}",
-                advice="bring that node back, and run this again: it finishes what was begun; or, if these keys are "
-                f"given up: CLUSTER SETSLOT {slot} STABLE on {source}",
+                advice=f"bring that node back, or let {node.full_name} lead (CLUSTER FAILOVER TAKEOVER on it), and run "
+                "this again: it finishes what was begun",
             )
     return ""
 
