@@ -75,8 +75,7 @@ class Convergence(LiveChange):
         leaders = place_replicas(self)
         move_slots(self, leaders)
         if not self.pretend:
-            if self.leaving:
-                self.cluster.wait_for(lambda: own_all(self, leaders), "slots with who stays", self.budget)
+            self.cluster.wait_for(lambda: own_all(self, leaders), "slots with the shards' masters", self.budget)
             place_replicas(self, sparing=False)
         dismiss(self)
         forget_the_dead(self)

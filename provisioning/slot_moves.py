@@ -74,7 +74,7 @@ def batches(moves: Iterable[SlotMove], owned: Mapping[str, Collection[int]]) -> 
     while left:
         getting = {each[0].target for each in left}
         last = [each for each in left if each[0].source in getting and sizes[each[0].source] == len(each)]
-        batch = next((each for each in left if each not in last), left[0])
+        batch = next((each for each in left if each not in last), max(left, key=len))
         left.remove(batch)
         if batch in last and len(batch) > 1:
             left.append([batch.pop()])

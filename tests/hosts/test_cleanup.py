@@ -15,6 +15,7 @@ from fixtures.target import Target
 from provisioning.cluster import Cluster
 from provisioning.ownership import CLUSTER_LABEL, REMOVAL_SECONDS
 from provisioning.playground import PREFIX
+from provisioning.progress import runnable
 from provisioning.waiting import wait_until
 from tests.hosts.subrun import Subrun, count, left
 
@@ -166,7 +167,7 @@ def test_a_failed_tests_cluster_is_kept_on_request(gauntlet: Session, tmp_path: 
     failing.write_text("def test_fails(cluster):\n    assert not cluster\n", encoding="utf-8")
     with Subrun(state, str(failing), "--keep-cluster", "-c", "pytest.ini", "--rootdir", ".", "-p", "conftest") as run:
         assert run.wait_exit() == 1, run.output
-        assert "remove it python -m provisioning down --name" in run.output
+        assert runnable("remove it python -m provisioning down --name") in run.output, "it can be pasted"
     assert count(gauntlet.engine, state)["running"] == CONTAINERS
     with Subrun(state, "clean", module="provisioning") as clean:
         assert clean.wait_exit() == 0, clean.output
