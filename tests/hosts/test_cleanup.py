@@ -166,12 +166,12 @@ def test_a_failed_tests_cluster_is_kept_on_request(gauntlet: Session, tmp_path: 
     failing = tmp_path / "test_failing.py"
     failing.write_text("def test_fails(cluster):\n    assert not cluster\n", encoding="utf-8")
     with Subrun(state, str(failing), "--keep-cluster", "-c", "pytest.ini", "--rootdir", ".", "-p", "conftest") as run:
-        assert run.wait_exit() == 1, run.output
-        assert runnable("remove it python -m provisioning down --name") in run.output, "it can be pasted"
-    assert count(gauntlet.engine, state)["running"] == CONTAINERS
+        code, running = run.wait_exit(), count(gauntlet.engine, state)["running"]
     with Subrun(state, "clean", module="provisioning") as clean:
         assert clean.wait_exit() == 0, clean.output
     assert left(gauntlet.engine, state) == 0
+    assert (code, running) == (1, CONTAINERS), run.output
+    assert runnable("remove it python -m provisioning down --name") in run.output, "it can be pasted"
 
 
 def _complete(state: Path, *arguments: str) -> int:
