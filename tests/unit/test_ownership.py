@@ -213,7 +213,7 @@ def in_use(engine: Engine, server: ServerImage, networks: list[str]) -> Iterator
 
     yield attach
     for container in made:
-        api.remove_container(container, force=True)
+        api.remove_container(container, force=True, v=True)
 
 
 def present(engine: Engine, names: list[str]) -> list[str]:
@@ -358,7 +358,7 @@ def test_a_run_that_cannot_remove_what_it_made_says_so(engine: Engine, networks:
         run = launched(tmp_path / "run", module, "--rootdir", ROOT, "-p", "conftest", "-n", "0")
     finally:
         with suppress(docker.errors.NotFound):
-            api.remove_container(name, force=True)
+            api.remove_container(name, force=True, v=True)
     assert "1 passed" in run.output, run.said
     assert run.code == 1
     assert "Traceback" not in run.said
