@@ -125,21 +125,20 @@ def introduce(change: LiveChange, blank: Sequence[Node], members: Sequence[Node]
         change.cluster.wait_for(introduced, f"{len(ids)} nodes that know each other", change.budget)
 
 
-def leads_nothing_yet(change: LiveChange, view: ClusterView, node: Node) -> bool:
-    """True for a master without slots that answers and that the view holds to live.
+def leads_nothing_yet(change: LiveChange, entry: NodeEntry | None, node: Node) -> bool:
+    """True for a master without slots that answers and that others hold to live; ``entry``: what they know of it.
 
     One that was cut off and has a successor holds itself to be a master too, with keys that are the successor's now.
     """
-    entry = view.by_address.get(node.address)
     if entry is None or not entry.is_master or not entry.is_live or entry.slots or not change.everyone.answers(node):
         return False
     own = change.everyone.view(node).myself
     return own is not None and own.is_master and own.node_id == entry.node_id
 
 
-def has_keys(change: LiveChange, view: ClusterView, node: Node) -> bool:
+def has_keys(change: LiveChange, entry: NodeEntry | None, node: Node) -> bool:
     """True for such a master that has keys."""
-    return leads_nothing_yet(change, view, node) and bool(change.keys_by_database(node))
+    return leads_nothing_yet(change, entry, node) and bool(change.keys_by_database(node))
 
 
 def dismiss(change: LiveChange) -> None:
@@ -155,7 +154,10 @@ def dismiss(change: LiveChange) -> None:
         change.done.append(f"dismissed {node.full_name}")
         if change.pretend:
             continue
-        if any(has_keys(change, view, node) for view in views.values()):
+        idle = {
+            entry.node_id: entry for entry in known.values() if entry.is_master and entry.is_live and not entry.slots
+        }
+        if any(has_keys(change, entry, node) for entry in idle.values()):  # it is asked once, not once for each member
             raise ConvergenceError(
                 f"{node.full_name} leaves, and has keys of slots that it does not own",
                 expected="no keys, as all its slots have been moved",

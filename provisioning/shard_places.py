@@ -127,7 +127,7 @@ def place_replicas(change: LiveChange, *, sparing: bool = True) -> list[Node]:
             entry = view.by_id[ids[node.full_name]]
             if node is leader or entry.slots or entry.master_id in (ids[leader.full_name], *needed):
                 continue
-            if sparing and not change.pretend and has_keys(change, view, node):
+            if sparing and not change.pretend and has_keys(change, entry, node):
                 continue
             before = by_id.get(entry.master_id, entry.master_id) or "nobody"
             change.done.append(f"made {node.full_name} a replica of {leader.full_name} (before: of {before})")
@@ -140,7 +140,7 @@ def _ids_with_data(change: LiveChange, view: ClusterView) -> Iterator[str]:
     """Yield the ids of those who leave and still have slots, or keys of one whose move to them was cut short."""
     for node in change.leavers:
         entry = view.by_address.get(node.address)
-        if entry is not None and (entry.slots or has_keys(change, view, node)):
+        if entry is not None and (entry.slots or has_keys(change, entry, node)):
             yield entry.node_id
 
 

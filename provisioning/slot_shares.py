@@ -23,7 +23,7 @@ def move_slots(change: LiveChange, leaders: Sequence[Node]) -> None:
     view = change.whole_view()
     others = [*change.leavers, *(node for node in change.inventory.nodes if node not in leaders)]
     givers = [node for node in others if (entry := view.by_address.get(node.address)) is not None and entry.slots]
-    joined = [node for node in others if node not in givers and leads_nothing_yet(change, view, node)]
+    joined = [node for node in others if leads_nothing_yet(change, view.by_address.get(node.address), node)]
     nodes = {node.full_name: node for node in (*leaders, *givers, *joined)}
     entries = {name: view.by_address.get(node.address) for name, node in nodes.items()}
     owned = {name: [s for each in entry.slots for s in each] for name, entry in entries.items() if entry}
@@ -83,14 +83,13 @@ def require_no_key_stranded(change: LiveChange) -> None:
     """
     view = change.whole_view()
     answering = [node for node in change.everyone.inventory.nodes if change.everyone.answers(node)]
-    own = {node.full_name: change.everyone.view(node).myself for node in answering}
-    known = {entry.node_id for entry in own.values() if entry is not None}
-    masters = {node.full_name: node for node in answering if (entry := own[node.full_name]) and entry.is_master}
-    for name in masters:
-        entry = own[name]
-        for slot, to in entry.migrating if entry is not None else ():
+    own = {node: entry for node in answering if (entry := change.everyone.view(node).myself) is not None}
+    known = {entry.node_id for entry in own.values()}
+    masters = {node.full_name: node for node, entry in own.items() if entry.is_master}
+    for name, node in masters.items():
+        for slot, to in own[node].migrating:
             owner = view.owner_of(slot)
-            if to not in known and owner is not None and entry is not None and owner.node_id == entry.node_id:
+            if to not in known and owner is not None and owner.node_id == own[node].node_id:
                 _holder(change, view, masters, name, slot, to)
 
 
