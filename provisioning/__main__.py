@@ -15,7 +15,7 @@ from provisioning.capturing import look_at_playground, look_by_inventory, look_f
 from provisioning.command import guarded
 from provisioning.discovery import Seed
 from provisioning.docker_engine import connect
-from provisioning.errors import GauntletError, SimulationError
+from provisioning.errors import GauntletError, NodeUnreachable, SimulationError
 from provisioning.evidence.capture_file import write_capture
 from provisioning.images import host_image, server_image
 from provisioning.inventory import Inventory, with_node_timeout
@@ -154,13 +154,20 @@ def _cli(options: Any) -> int:
     nodes = {node.full_name: node for node in cluster.inventory.nodes}
     if options.node not in nodes:
         raise GauntletError(f"there is no node {options.node!r}", expected=f"one of {', '.join(nodes)}")
+    node = nodes[options.node]
     if not options.command:
         raise GauntletError("no command is given", advice=f"python -m provisioning cli {options.node} CLUSTER NODES")
     try:
-        answer = cluster.call(nodes[options.node], *options.command)
+        answer = cluster.call(node, *options.command)
     except Refused as refusal:
         print(f"(error) {refusal}")
         return 1
+    except NodeUnreachable as problem:
+        raise GauntletError(
+            f"{options.node} does not answer",
+            observed=problem.observed or problem.summary,
+            advice=f"where it has ended: docker start {cluster.simulated.host_of(node).name} {node.container}",
+        ) from None
     print(_shown(answer))
     return 0
 

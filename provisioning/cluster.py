@@ -210,9 +210,11 @@ class Cluster:
         return found
 
     def shown(self) -> str:
-        """Return what every node shows, one line each: the text of a failed wait."""
-        return "\n    " + "\n    ".join(
-            f"{name}: {role}, state {self.state(self.inventory.node(name))}" for name, role in self.roles().items()
+        """Return what every node shows, one line each, and what the ended ones said: the text of a failed wait."""
+        words = self.simulation.last_words() if self.simulation is not None else {}
+        return "".join(
+            f"\n    {name}: {role}, " + (f"ended: {words[name]}" if name in words else f"state {self.state(node)}")
+            for node, (name, role) in zip(self.inventory.nodes, self.roles().items(), strict=True)
         )
 
     # -- waiting --------------------------------------------------------------------------------

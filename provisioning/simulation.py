@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -187,6 +188,11 @@ class Simulation:
         """Every Docker object of this cluster."""
         return objects(self.engine, {CLUSTER_LABEL: self.name})
 
+    def last_words(self) -> dict[str, str]:
+        """Return by full name what the servers that have ended wrote last."""
+        ended = {name: each for name, each in self.nodes.items() if not each.running}
+        return {name: " / ".join(_said(line) for line in each.log().splitlines()[-3:]) for name, each in ended.items()}
+
     def host_of(self, node: Node) -> SimulatedHost:
         """Return the host that carries the node."""
         return self.hosts[node.host]
@@ -325,6 +331,11 @@ def _create_container(api: Any, name: str, **options: Any) -> None:
                 advice="wait for it, or use another --name",
             ) from None
         raise SimulationError(f"the container {name} cannot be created", observed=str(problem.explanation)) from None
+
+
+def _said(line: str) -> str:
+    """Return a line of a log without the engine's time, and without the server's own process and time."""
+    return re.sub(r"^\S+ (\d+:[A-Z] .{24} [.\-*#] )?", "", line).strip()
 
 
 def _wait_dead(*doomed: Container) -> None:

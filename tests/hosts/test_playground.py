@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from fixtures.session import Session
-from provisioning.ansible_inventory import read_inventory
+from provisioning.ansible_inventory import DEFAULT_INVENTORY, read_inventory
 from provisioning.cluster import REJOIN_SECONDS, Cluster
 from provisioning.inventory import Inventory
 from tests.commandstats import PROBES, asked, changing
@@ -56,6 +56,11 @@ def test_a_playground_from_up_to_down(gauntlet: Session, name: str, tmp_path: Pa
     )
     assert changing(cluster, before) == PROBES
 
+    gauntlet.engine.client.api.kill(rows[0]["container"])
+    dead = ended(1, state, "cli", rows[0]["node"], "PING")
+    assert f"{rows[0]['node']} does not answer" in dead
+    assert f"docker start {rows[0]['host_container']} {rows[0]['container']}" in dead
+
     ended(0, state, "down", "--name", name)
     assert left(gauntlet.engine, state) == 0
     assert "no cluster is up" in ended(0, state, "status")
@@ -69,6 +74,20 @@ def test_a_pool_without_room_is_one_message(gauntlet: Session, name: str, tmp_pa
     assert f"a free /24 in {ONE_SUBNET}" in said
     assert "what to do: " in said
     assert "Traceback" not in said
+    assert left(gauntlet.engine, state) == 0
+
+
+@pytest.mark.slow
+def test_servers_that_end_at_once_are_quoted(gauntlet: Session, name: str, tmp_path: Path) -> None:
+    """Where servers do not take their settings `up` shows their own last words, exits with 1, and leaves nothing."""
+    state, file = tmp_path / "state", tmp_path / "wanted.yaml"
+    settings = "        redis_settings: {maxmemory-policy: nonsense}\n"
+    kept = DEFAULT_INVENTORY.read_text(encoding="utf-8")
+    file.write_text(kept.replace("      vars:\n", f"      vars:\n{settings}", 1), encoding="utf-8")
+    said = ended(1, state, "up", "--name", name, "--inventory", str(file))
+    assert said.count("error: ") == 1
+    assert said.count("dead, ended: ") == 6
+    assert said.count("'maxmemory-policy nonsense'") == 6
     assert left(gauntlet.engine, state) == 0
 
 

@@ -228,6 +228,14 @@ def test_a_claimed_simulation_is_not_believed(claimed: Path, tmp_path: Path) -> 
     assert "'elsewhere' is not on this engine" in said
 
 
+def test_a_report_that_cannot_be_written_is_one_message(tmp_path: Path) -> None:
+    """A place for the reports that is below a file is named, with what to do."""
+    (tmp_path / "file").touch()
+    said = refusal(run_pytest(tmp_path / "file" / "report", "tests/unit/test_slots.py", DOCKER_HOST=DEAD))
+    assert f"--report {tmp_path}/file/report cannot be written" in said
+    assert "what to do: name another one" in said
+
+
 def collected(*arguments: str, report: Path) -> set[str]:
     """Return the ids of the tests that would run."""
     result = run_pytest(report, "--collect-only", "-q", *arguments, DOCKER_HOST=DEAD)

@@ -125,25 +125,41 @@ def test_claims_of_two_that_cannot_reach_each_other_need_the_bus() -> None:
     assert cut.repair.count("--dport 16373 -j ACCEPT") == 2
 
 
+def with_container(evidence: Evidence, name: str, state: str, unreachable: str) -> Evidence:
+    """Return the evidence with that node of the first host in a container in this state; empty: it answers."""
+    hosts = tuple(
+        replace(host, containers={**(host.containers or {}), name: ContainerEvidence("container-1", state)})
+        if host.name == "redis-host-1"
+        else host
+        for host in evidence.hosts
+    )
+    nodes = tuple(replace(node, unreachable=unreachable) if node.name == name else node for node in evidence.nodes)
+    return replace(evidence, hosts=hosts, nodes=nodes)
+
+
 def test_silent_node_is_started_resumed_or_left_alone() -> None:
     """What brings a silent node back depends on its container; a node that answers is never touched."""
     evidence = seen_by_all()
-
-    def with_container(state: str, unreachable: str) -> Evidence:
-        hosts = tuple(
-            replace(host, containers={**(host.containers or {}), R1: ContainerEvidence("replica-1", state)})
-            if host.name == "redis-host-1"
-            else host
-            for host in evidence.hosts
-        )
-        nodes = tuple(replace(node, unreachable=unreachable) if node.name == R1 else node for node in evidence.nodes)
-        return replace(evidence, hosts=hosts, nodes=nodes)
-
     ways = {"exited": "docker start ", "paused": "docker unpause ", "running": "docker kill --signal CONT "}
     for state, way in ways.items():
-        (finding,) = findings(with_container(state, "no answer"), "node-unreachable")
+        (finding,) = findings(with_container(evidence, R1, state, "no answer"), "node-unreachable")
         assert way in finding.repair, state
-    assert findings(with_container("running", ""), "node-unreachable") == ()
+    assert findings(with_container(evidence, R1, "running", ""), "node-unreachable") == ()
+
+
+def test_dead_master_is_started_before_its_shard_is_given_back() -> None:
+    """Who has taken over gives back only to a master that lives; one that is dead is started first."""
+
+    def failed_over(lines: Entries) -> None:
+        change(lines, M1, flag="fail", slots=())
+        change(lines, R3, role="master", slots=(SlotRange(0, 5460),), master_id="", config_epoch=7)
+
+    taken_over = seen_by_all(failed_over)
+    (dead,) = findings(with_container(taken_over, M1, "exited", "no answer"), "role-differs")
+    (alive,) = findings(with_container(taken_over, M1, "running", ""), "role-differs")
+    assert "docker start " in dead.repair
+    assert "FAILOVER" not in dead.repair
+    assert alive.repair == "redis-cli -h 192.168.171.101 -p 6373 CLUSTER FAILOVER"
 
 
 def test_ghost_is_forgotten_by_each_who_has_it() -> None:
