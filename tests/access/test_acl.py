@@ -6,12 +6,13 @@ from collections.abc import Iterator
 from contextlib import suppress
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from provisioning.cluster import Cluster
 from provisioning.evidence.acl import parse_acl
 from provisioning.resp import Connection, Refused
+from tests.examples import examples
 
 pytestmark = pytest.mark.destructive
 
@@ -60,7 +61,7 @@ def link(writable_cluster: Cluster) -> Iterator[Connection]:
             connection.call("ACL", "DELUSER", USER)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(150, sharing_fixtures=True)
 @given(own=SOME, selectors=st.lists(SOME.filter(bool), max_size=2))
 def test_the_server_says_the_same(link: Connection, own: list[str], selectors: list[list[str]]) -> None:
     """For random users with selectors each of the dangerous commands is allowed exactly where ACL DRYRUN says so."""

@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from fixtures.rules.judge import judge
@@ -20,12 +20,13 @@ from provisioning.evidence import CaptureError, Evidence
 from provisioning.evidence.listings import split_listings
 from provisioning.evidence.recording import read_recordings
 from provisioning.node_entry import NodeEntry
+from tests.examples import examples
 from tests.recordings.texts import ID, clusters, damaged, damages, texts, valid_entries
 from tests.unit.listing import seen_by_all
 
-USUAL = settings(max_examples=500, deadline=None, print_blob=True)
-FEWER = settings(USUAL, max_examples=200)
-MANY = settings(max_examples=10_000, deadline=None, print_blob=True)
+USUAL = examples(500)
+FEWER = examples(200)
+MANY = examples(10_000)
 
 MOST_SECONDS = 2.0
 """CPU seconds for any one example: some hundred times what one takes."""

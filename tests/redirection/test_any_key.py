@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import redis.crc
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from provisioning.cluster import Cluster
 from provisioning.inventory import Node
 from provisioning.slots import key_slot
+from tests.examples import examples
 from tests.redirection.one_hop import one_hop
 
 braces = st.text("{}ab", max_size=12).map(str.encode)
@@ -16,7 +17,7 @@ braces = st.text("{}ab", max_size=12).map(str.encode)
 
 keys = st.one_of(st.binary(min_size=1, max_size=40), st.text(min_size=1, max_size=20).map(str.encode), braces)
 
-quickly = settings(max_examples=120, deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow])
+quickly = examples(120)
 """A look at a real server is part of every example: its time says nothing."""
 
 

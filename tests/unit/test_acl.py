@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from provisioning.evidence.acl import CATEGORIES, parse_acl
+from tests.examples import examples
 
 pytestmark = pytest.mark.unit
 
@@ -90,6 +91,7 @@ def test_whether_anything_is_allowed(rules: str, any_: bool) -> None:
     assert parse_acl([f"user one on nopass {rules}"])["one"].allows_any is any_
 
 
+@examples()
 @given(st.lists(st.sampled_from(TOKENS), max_size=8), st.lists(st.sampled_from(TOKENS), max_size=4))
 def test_what_is_taken_from_all_is_gone(before: list[str], after: list[str]) -> None:
     """Whatever stood before: after -@all or +@all only what follows counts."""
@@ -97,6 +99,7 @@ def test_what_is_taken_from_all_is_gone(before: list[str], after: list[str]) -> 
     assert may(" ".join([*before, "+@all", *after])) == may(" ".join(["+@all", *after]))
 
 
+@examples()
 @given(st.lists(st.sampled_from(TOKENS), max_size=6), st.lists(st.sampled_from(TOKENS), max_size=6))
 def test_a_selector_only_adds(own: list[str], selector: list[str]) -> None:
     """A user may send what its own rules allow and what a selector allows, and nothing else."""

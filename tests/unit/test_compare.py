@@ -17,6 +17,7 @@ from fixtures.report.document import document
 from fixtures.report.groups import grouped
 from fixtures.report.older import OlderReportError, read_older
 from fixtures.report.record import Records, written
+from tests.examples import examples
 
 pytestmark = pytest.mark.unit
 
@@ -120,6 +121,7 @@ rows = st.lists(
 )
 
 
+@examples()
 @given(rows, rows)
 def test_every_finding_is_told_once(then: list[dict[str, Any]], now: list[dict[str, Any]]) -> None:
     """New and unchanged ones are those of this run; the rest of the earlier run's is gone."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from provisioning.ansible_inventory import DEFAULT_INVENTORY, read_inventory
@@ -13,6 +13,7 @@ from provisioning.cluster_nodes import parse_cluster_nodes
 from provisioning.formation import identities, seeded_nodes_conf
 from provisioning.inventory import Inventory
 from provisioning.planned_inventory import planned_inventory
+from tests.examples import examples
 
 pytestmark = pytest.mark.unit
 
@@ -25,7 +26,7 @@ def of_size(size: tuple[int, int, int]) -> Inventory:
     return planned_inventory(hosts, shards, replicas)
 
 
-@settings(max_examples=25, deadline=None)
+@examples(25)
 @given(size=SIZES, salt=st.text(max_size=8))
 def test_identities_are_unique(size: tuple[int, int, int], salt: str) -> None:
     """Ids are 40 hex digits and distinct, epochs are distinct, shard ids are shared by a shard and nobody else."""
@@ -48,7 +49,7 @@ def test_a_salt_decides_the_identities() -> None:
     assert {each.shard_id for each in old.values()}.isdisjoint(each.shard_id for each in new.values())
 
 
-@settings(max_examples=25, deadline=None)
+@examples(25)
 @given(size=SIZES, salt=st.text(max_size=8))
 def test_a_seeded_view_is_the_wanted_cluster(size: tuple[int, int, int], salt: str) -> None:
     """Read back, every node's file shows each node's address, role, master, slots, epoch and shard, and itself."""

@@ -11,7 +11,7 @@ from typing import Any
 import certifi
 import pytest
 import yaml
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from provisioning.ansible_hosts import SAID_BY
@@ -22,6 +22,7 @@ from provisioning.login import PASSWORD_VARIABLE, TLS_FILE_VARIABLES, TLS_VARIAB
 from provisioning.planned_inventory import planned_inventory
 from provisioning.slots import SLOTS, SlotRange
 from provisioning.written_inventory import write_inventory
+from tests.examples import examples
 
 pytestmark = pytest.mark.unit
 
@@ -311,7 +312,7 @@ def inventories(draw: st.DrawFn) -> Inventory:
     )
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(40, sharing_fixtures=True)
 @given(inventory=inventories())
 def test_what_is_written_reads_the_same(inventory: Inventory, tmp_path: Path) -> None:
     """Write, then read, is the identity: layout, addresses, logins, settings, whatever characters they have."""
@@ -631,7 +632,7 @@ NODE_REPLACED = st.builds(
 )
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(200, sharing_fixtures=True)
 @given(text=st.one_of(CUTS, DOUBLED, DROPPED, INSERTED, REPLACED, NODE_REPLACED, YAMLISH, st.text()))
 def test_whatever_the_text_it_is_read_or_refused(text: str) -> None:
     """Cut, doubled, garbled or with any value anywhere, an inventory is read or refused, and nothing else happens."""

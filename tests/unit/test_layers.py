@@ -127,6 +127,37 @@ def test_only_waiting_sleeps() -> None:
     assert sleeping <= {"provisioning/waiting.py"}
 
 
+def hurried(path: str, tree: ast.Module) -> list[str]:
+    """Return the tests with Hypothesis that are not told by ``tests.examples`` how many examples they get."""
+    told = {"examples"} | {
+        target.id
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call) and _name(node.value) == "examples"
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    }
+    return [
+        f"{path}: {node.name}"
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef)
+        and "given" in (names := {_name(each) for each in node.decorator_list})
+        and not names & told
+    ]
+
+
+def _name(decorator: ast.expr) -> str:
+    function = decorator.func if isinstance(decorator, ast.Call) else decorator
+    return function.id if isinstance(function, ast.Name) else ""
+
+
+def test_no_example_has_to_hurry() -> None:
+    """Every test with Hypothesis has its settings from one place, where no limit is a busy machine's to break."""
+    assert [wrong for path, tree in sources("tests") for wrong in hurried(path, tree)] == []
+    assert hurried("x.py", ast.parse("@given(st.text())\ndef test_x(text): pass")) == ["x.py: test_x"]
+    assert hurried("x.py", ast.parse("@settings(deadline=1)\n@given(st.text())\ndef test_x(text): pass")) != []
+    assert hurried("x.py", ast.parse("few = examples(5)\n@few\n@given(st.text())\ndef test_x(text): pass")) == []
+
+
 def test_wire_words_stay_at_the_wire() -> None:
     """Roles and flags have this project's names everywhere but where the wire is read or written."""
     saying = {

@@ -6,7 +6,7 @@ from collections import Counter
 from itertools import product
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from provisioning.ansible_inventory import DEFAULT_INVENTORY, read_inventory
@@ -14,6 +14,7 @@ from provisioning.errors import LayoutError
 from provisioning.layout import equal_ranges, plan
 from provisioning.planned_inventory import planned_inventory
 from provisioning.slots import SLOTS, SlotRange, joined_ranges
+from tests.examples import examples
 
 pytestmark = pytest.mark.unit
 
@@ -30,7 +31,7 @@ def holds(hosts: int, shards: int, replicas: int) -> bool:
     )
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(hosts=st.integers(-1, 14), shards=st.integers(-1, 14), replicas=st.integers(-1, 4))
 def test_an_accepted_plan_survives_every_host(hosts: int, shards: int, replicas: int) -> None:
     """All shards placed; no two nodes of a shard on one host; no idle host, none with half the masters; or refused."""
@@ -76,7 +77,7 @@ def test_the_seed_is_the_plan_for_three_hosts() -> None:
     assert planned.nodes == seed.nodes
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(shards=st.integers(1, SLOTS))
 def test_equal_ranges_leave_nothing_out(shards: int) -> None:
     """The ranges follow each other without gap from 0 to 16383, and differ by one slot at most."""

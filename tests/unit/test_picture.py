@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from fixtures.report.groups import grouped
@@ -21,6 +21,7 @@ from fixtures.report.visible import on_one_line, visible
 from fixtures.report.ways import Ways
 from fixtures.rules.finding import Severity
 from provisioning.planned_inventory import planned_inventory
+from tests.examples import examples
 
 pytestmark = pytest.mark.unit
 
@@ -197,7 +198,7 @@ def followed(lines: list[str]) -> set[tuple[int, int]]:
     return pairs
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(layouts())
 def test_every_arrow_in_the_text_leads_from_the_replica_to_its_master(nodes: list[dict[str, str]]) -> None:
     """Followed with the eye over all crossings; a replica without an arrow says its master's name."""
@@ -281,6 +282,7 @@ spans = st.dictionaries(
 )
 
 
+@examples()
 @given(spans)
 def test_spans_that_meet_have_different_lanes(given_spans: dict[int, tuple[int, int]]) -> None:
     """All are placed, and each lane has one arrow at a time; with a limit the lanes are that many at most."""
@@ -313,7 +315,7 @@ def test_arrows_without_room_are_words() -> None:
 # -- SVG ------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(layouts())
 def test_arrows_on_the_page_keep_off_the_boxes(nodes: list[dict[str, str]]) -> None:
     """Each runs from its replica's border to its master's, straight or at right angles, over no node, on the page."""
@@ -337,7 +339,7 @@ def test_arrows_on_the_page_keep_off_the_boxes(nodes: list[dict[str, str]]) -> N
     assert {(arrow.replica, arrow.master) for arrow in plan.arrows} == arrows(shown)
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(layouts())
 def test_arrows_of_two_masters_never_run_in_one_line(nodes: list[dict[str, str]]) -> None:
     """They may cross; where they ran over each other nobody could tell them apart."""

@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from provisioning.ansible_inventory import DEFAULT_INVENTORY, read_inventory
 from provisioning.inventory import Node
 from provisioning.redis_conf import render_redis_conf
+from tests.examples import examples
 
 pytestmark = pytest.mark.unit
 
@@ -79,7 +80,7 @@ def test_a_directive_is_given_only_to_servers_that_know_it(version: str, knows: 
     assert ("cluster-port" in conf(version=version)) is knows
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(password=st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1))
 def test_any_password_is_the_same_to_the_server(password: str) -> None:
     """Quotes, backslashes, hashes, blanks and line breaks: the server reads the password that clients send."""

@@ -17,6 +17,7 @@ from fixtures.report.summary import WIDTH, summary
 from provisioning.ansible_inventory import DEFAULT_INVENTORY, read_inventory
 from provisioning.errors import WaitTimeout
 from provisioning.masking import masked, secrets_of
+from tests.examples import examples
 
 pytestmark = pytest.mark.unit
 
@@ -195,6 +196,7 @@ def test_properties_of_others_are_no_records() -> None:
     assert all(made.of(kind) == [] for kind in KINDS)
 
 
+@examples()
 @given(st.dictionaries(st.text(), st.one_of(st.none(), st.integers(), st.text(), st.lists(st.text()))))
 def test_a_record_crosses_as_it_is(value: dict[str, Any]) -> None:
     """From worker to controller as text and back, with the test's name beside it."""

@@ -6,10 +6,11 @@ import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from provisioning.evidence.server_log import parse_server_log
+from tests.examples import examples
 
 pytestmark = pytest.mark.unit
 
@@ -23,7 +24,7 @@ def line(zone: timedelta = timedelta(0), late: timedelta = timedelta(millisecond
     return f"{engine} 1:M {server} * {text}"
 
 
-@settings(max_examples=100, deadline=None)
+@examples()
 @given(quarters=st.integers(-48, 56), late=st.integers(0, 400_000))
 def test_any_time_zone_gives_the_same_moment(quarters: int, late: int) -> None:
     """The server's stamp is taken to the millisecond, its zone found, and the engine's delay left out."""
@@ -71,7 +72,7 @@ def test_garbage_is_passed_over(garbage: str) -> None:
     assert [each.text for each in around] == ["before", "after"]
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(
     st.one_of(
         st.text(), st.from_regex(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ 1:M \d\d \w{3} \d{4} \d\d:\d\d:\d\d\.\d{3} \* x")

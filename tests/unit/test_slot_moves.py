@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from provisioning.slot_moves import SLOTS_AT_ONCE, SlotMove, batches, even_moves, exact_moves
 from provisioning.slots import SLOTS
+from tests.examples import examples
 
 pytestmark = pytest.mark.unit
 
@@ -21,6 +22,7 @@ def after(owned: dict[str, set[int]], moves: list[SlotMove]) -> dict[str, set[in
     return owners
 
 
+@examples()
 @given(st.data())
 def test_shares_are_even_and_nothing_moves_in_vain(data: st.DataObject) -> None:
     """Those who keep slots differ by one at most; who does not has none; nobody gives and takes."""
@@ -50,6 +52,7 @@ def test_exactly_the_wanted_slots_move() -> None:
     assert list(exact_moves(owned, wanted)) == [SlotMove(2, "a", "b")]
 
 
+@examples()
 @given(st.data())
 def test_who_gets_slots_too_is_never_without_any(data: st.DataObject) -> None:
     """Whoever gives its last slot gets none after that; all moves are made, some at a time, between two masters.

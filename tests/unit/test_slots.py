@@ -6,11 +6,12 @@ import binascii
 import itertools
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from redis.crc import key_slot as slot_of_redis_py
 
 from provisioning.slots import SLOTS, SlotRange, joined_ranges, key_in_slot, key_slot, show_ranges
+from tests.examples import examples
 
 pytestmark = pytest.mark.unit
 
@@ -18,14 +19,14 @@ SLOT = st.integers(0, SLOTS - 1)
 RANGES = st.lists(st.tuples(SLOT, st.integers(0, 40)).map(lambda p: SlotRange(p[0], min(p[0] + p[1], SLOTS - 1))))
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(key=st.one_of(st.binary(), st.text("{}ab", max_size=12).map(str.encode)))
 def test_the_slot_is_that_of_redis_py(key: bytes) -> None:
     """For any bytes, with braces anywhere, our slot is redis-py's."""
     assert key_slot(key) == slot_of_redis_py(key)
 
 
-@settings(max_examples=100, deadline=None)
+@examples()
 @given(key=st.text(st.characters(codec="utf-8")))
 def test_text_is_its_utf8(key: str) -> None:
     """A key given as text has the slot of its bytes."""
@@ -57,7 +58,7 @@ def test_hash_tags_are_those_of_the_specification(key: str, tag: str) -> None:
     assert key_slot(key) == binascii.crc_hqx(tag.encode(), 0) % SLOTS
 
 
-@settings(max_examples=20, deadline=None)
+@examples(20)
 @given(slot=SLOT)
 def test_a_key_can_be_had_for_every_slot(slot: int) -> None:
     """The key begins with the prefix, has the slot, and is the same each time."""
@@ -67,6 +68,7 @@ def test_a_key_can_be_had_for_every_slot(slot: int) -> None:
     assert key_in_slot(slot, "probe:") == key
 
 
+@examples()
 @given(first=SLOT, last=SLOT)
 def test_a_range_prints_as_it_reads(first: int, last: int) -> None:
     """Parsing what is printed gives the range; a backward one is refused."""
@@ -90,7 +92,7 @@ def test_what_is_no_range_is_refused(text: str) -> None:
         SlotRange.parse(text)
 
 
-@settings(max_examples=100, deadline=None)
+@examples()
 @given(ranges=RANGES)
 def test_joined_ranges_are_the_same_slots(ranges: list[SlotRange]) -> None:
     """The same slots, each once, in order, and no two ranges that touch."""

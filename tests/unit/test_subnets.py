@@ -6,20 +6,21 @@ import ipaddress
 from itertools import islice
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from provisioning import subnets
 from provisioning.errors import SimulationError
 from provisioning.networks import last_octets
 from provisioning.subnets import DEFAULT_POOL, POOL_VARIABLE, Network, free_slots, gateway, pool, smallest_around
+from tests.examples import examples
 
 pytestmark = pytest.mark.unit
 
 BASE = Network("10.213.7.0/24")
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(octets=st.sets(st.integers(2, 254), min_size=1, max_size=6))
 def test_a_subnet_holds_its_octets_and_no_smaller_one_does(octets: set[int]) -> None:
     """No octet is the network's, the broadcast or the gateway address, and half the size would not do."""

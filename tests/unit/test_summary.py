@@ -6,7 +6,7 @@ from datetime import date
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from fixtures.report.compare import Older
@@ -17,6 +17,7 @@ from fixtures.report.summary import WIDTH, summary
 from fixtures.report.visible import on_one_line
 from fixtures.rules.finding import Breaks
 from fixtures.rules.waivers import Waiver
+from tests.examples import examples
 from tests.unit.test_report import FINDING, failover_row, host_row, judged, records, reported
 
 pytestmark = pytest.mark.unit
@@ -212,7 +213,7 @@ def test_the_page_has_what_the_terminal_has() -> None:
     assert "http" not in page.replace("http://www.w3.org/2000/svg", ""), "the page loads nothing"
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(host=st.text(min_size=1, max_size=120), message=st.text(max_size=200), repair=st.text(max_size=200))
 def test_no_text_breaks_the_summary(host: str, message: str, repair: str) -> None:
     """Whatever stands in names and messages, there is a summary of at most 80 columns with the verdict at its end.

@@ -15,6 +15,7 @@ from fixtures.rules.finding import Finding, Severity
 from fixtures.rules.unknown_rule import UnknownRule
 from fixtures.rules.waiver_text import WaiverError, parse_waiver, read_waivers
 from fixtures.rules.waivers import Waiver, apply, without_effect
+from tests.examples import examples
 
 pytestmark = pytest.mark.unit
 
@@ -218,6 +219,7 @@ def test_what_is_waived_does_not_count() -> None:
     assert (split.expired, split.unmatched) == ((), (idle,))
 
 
+@examples()
 @given(
     st.lists(waivers_), st.lists(st.builds(finding, st.sampled_from(KNOWN[:3]), st.sampled_from([M1, M2, "cluster"])))
 )
