@@ -223,10 +223,16 @@ class Cluster:
         """Wait until ``look`` returns something true; the error shows what every node shows. See wait_until."""
         return wait_until(look, expected, seconds, shown=self.shown, poll=WAIT_POLL_SECONDS)
 
-    def wait_ready(self, seconds: float | None = None, questions: Mapping[str, tuple[str, ...]] = TOPOLOGY) -> Evidence:
+    def wait_ready(
+        self,
+        seconds: float | None = None,
+        questions: Mapping[str, tuple[str, ...]] = TOPOLOGY,
+        unlinked: Collection[str] = (),
+    ) -> Evidence:
         """Wait until the cluster is ready and return the evidence of it.
 
-        With MEMBERSHIP for ``questions`` what its nodes tell clients of slots does not count.
+        With MEMBERSHIP for ``questions`` what its nodes tell clients of slots does not count. Of ``unlinked``, full
+        names, nobody needs a link to its master.
         Ready: every node's view agrees, NODES = SLOTS = SHARDS, the replication links are up and the replicas
         have what their masters had at that moment. CLUSTER SLOTS leaves out replicas whose offset is 0, so on an
         idle fresh cluster one key per shard is written and removed unless the handle is read-only.
@@ -238,7 +244,7 @@ class Cluster:
 
         def ready() -> Evidence | None:
             evidence = ask_who_lags(self.inventory, collect(self.inventory, questions=questions, redirects=False))
-            reasons[:] = find_unready(evidence)
+            reasons[:] = find_unready(evidence, unlinked)
             if not self.read_only and any("offset 0" in reason for reason in reasons):
                 self._nudge(nudged)
             return None if reasons else evidence
@@ -273,20 +279,19 @@ class Cluster:
 
         self.wait_for(is_quiet, f"{quiet:.0f} s without an election", 3 * quiet)
 
+    def is_owner(self, slot: int, owner: Node, nodes: Iterable[Node]) -> bool:
+        """True where all these nodes see ``owner`` as the live master that owns the slot."""
+        for view in self.views(nodes).values():
+            entry = view.owner_of(slot) if view is not None else None
+            if entry is None or entry.address != owner.address or {"fail", "pfail"} & entry.flags:
+                return False
+        return True
+
     def wait_owner(self, slot: int, owner: Node, nodes: Iterable[Node], seconds: float) -> None:
         """Wait until all these nodes see ``owner`` as the live master that owns the slot."""
         asked = list(nodes)
-
-        def owned() -> bool:
-            for view in self.views(asked).values():
-                entry = view.owner_of(slot) if view is not None else None
-                if entry is None or (entry.ip, entry.port) != (owner.announced, owner.port):
-                    return False
-                if {"fail", "pfail"} & entry.flags:
-                    return False
-            return True
-
-        self.wait_for(owned, f"{owner.full_name} owns slot {slot} in the view of {len(asked)} nodes", seconds)
+        expected = f"{owner.full_name} owns slot {slot} in the view of {len(asked)} nodes"
+        self.wait_for(lambda: self.is_owner(slot, owner, asked), expected, seconds)
 
     def wait_replica(self, replica: Node, master: Node, seconds: float) -> None:
         """Wait until every node sees ``replica`` as a live replica of ``master``, linked and caught up."""

@@ -6,11 +6,12 @@ decides them, where a shard is new, or where a node leaves.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from provisioning.cluster_view import ClusterView
 from provisioning.evidence.collect import MEMBERSHIP
 from provisioning.formation import identities, join
+from provisioning.inventory import Node
 from provisioning.live_change import ConvergenceError, LiveChange, views_of_all, views_of_loaded
 from provisioning.live_settings import mend_settings
 from provisioning.membership import (
@@ -19,9 +20,11 @@ from provisioning.membership import (
     introduce,
     is_alone,
     is_blank,
+    require_bus_ports,
     require_one_cluster,
     reunite,
 )
+from provisioning.open_slots import require_no_key_stranded, tell_importers
 from provisioning.shard_places import (
     place_replicas,
     replace_lost_masters,
@@ -29,7 +32,7 @@ from provisioning.shard_places import (
     take_back,
     wait_succeeded,
 )
-from provisioning.slot_shares import move_slots, own_all, require_no_key_stranded
+from provisioning.slot_shares import move_slots, own_all, require_copies
 
 
 class Convergence(LiveChange):
@@ -51,6 +54,7 @@ class Convergence(LiveChange):
         absent = [node for node in self.inventory.nodes if node.full_name not in views]
         blank = [node for node in self.inventory.nodes if node not in absent and is_blank(views[node.full_name])]
         members = [node for node in self.inventory.nodes if node not in (*blank, *absent)]
+        require_bus_ports(self, views)
         self.done += mend_settings(self.cluster, [*blank, *members], pretend=self.pretend)
         if self._is_unformed(views):
             if not absent:
@@ -62,23 +66,37 @@ class Convergence(LiveChange):
             introduce(self, [*blank, *absent], members)
             if not (self.pretend and (blank or absent)):
                 self._place()
-        if not self.pretend:
-            self.cluster.wait_ready(self.budget, questions=MEMBERSHIP)
+        if not self.pretend and not self.held:
+            self.cluster.wait_ready(self.budget, questions=MEMBERSHIP, unlinked=self.due)
         return self.done
 
     def _place(self) -> None:
+        told = tell_importers(self.everyone, self.members(), pretend=self.pretend)
+        self.done += told
+        if told and self.pretend:
+            return  # what follows is foreseen by what nodes show, and they do not show it yet
         require_known_owners(self)
         replace_lost_masters(self)
         wait_succeeded(self)
-        take_back(self)
+        if take_back(self) and self.pretend:
+            return  # as above
         require_no_key_stranded(self)
         leaders = place_replicas(self)
         move_slots(self, leaders)
+        if self.held:
+            return
         if not self.pretend:
             self.cluster.wait_for(lambda: own_all(self, leaders), "slots with the shards' masters", self.budget)
             place_replicas(self, sparing=False)
+            self._require_copies(leaders)
         dismiss(self)
         forget_the_dead(self)
+
+    def _require_copies(self, leaders: Sequence[Node]) -> None:
+        """Before what leaves drops what it has: see ``require_copies``. Raises ConvergenceError."""
+        if set(self.members()) & set(self.leavers):
+            for leader in leaders:
+                require_copies(self, leader)
 
     def _is_unformed(self, views: Mapping[str, ClusterView]) -> bool:
         """True where nobody knows anybody or has a key: no cluster yet, or one whose formation was cut short."""

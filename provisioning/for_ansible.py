@@ -132,8 +132,20 @@ def _everyone(wish: Wish) -> Inventory:
 
 
 def _converge(wish: Wish) -> Mapping[str, Any]:
-    """Bring the cluster to the inventory, also where a node has been restarted with its old password since."""
-    change = Convergence(wish.reached, wish.pretend, wish.leaving, PATIENCE_SECONDS)
+    """Bring the cluster to the inventory, also where a node has been restarted with its old password since.
+
+    ``unfinished``: slots were being moved when a run of before ended. ``due``: the nodes that are restarted next.
+    ``holds``: it ends before slots are moved, and returns whether there are some (``moving``).
+    """
+    change = Convergence(
+        wish.reached,
+        wish.pretend,
+        wish.leaving,
+        PATIENCE_SECONDS,
+        unfinished=bool(wish.arguments.get("unfinished")),
+        due=tuple(map(str, wish.arguments.get("due", ()))),
+        holds=bool(wish.arguments.get("holds")) and not wish.pretend,
+    )
     for left in reversed(range(TRIES)):
         try:
             if not wish.pretend:
@@ -144,7 +156,7 @@ def _converge(wish: Wish) -> Mapping[str, Any]:
             passing = isinstance(problem, NodeUnreachable) or problem.code in ("LOADING", "WRONGPASS")
             if not passing or not left:
                 raise
-    return {"changed": bool(change.done), "done": change.done}
+    return {"changed": bool(change.done), "done": change.done, "moving": change.held}
 
 
 def _order(wish: Wish) -> Mapping[str, Any]:

@@ -77,12 +77,19 @@ class LiveChange:
 
     ``leaving`` are hosts that the inventory has no longer, whose nodes give up their slots and are forgotten.
     ``patience``: seconds for what a node has to load or to copy, where that is more than the usual budget.
+    ``unfinished``: slots were being moved when a change of before ended.
+    ``due``: full names of nodes that are restarted next, which need no working link to their master until then.
+    ``holds``: it ends before slots are moved; ``held`` says that there are some, so that this can be noted before.
     """
 
     inventory: Inventory
     pretend: bool = False
     leaving: tuple[Host, ...] = ()
     patience: float = 0.0
+    unfinished: bool = False
+    due: tuple[str, ...] = ()
+    holds: bool = False
+    held: bool = False
     done: list[str] = field(default_factory=list)
 
     @cached_property
@@ -103,6 +110,15 @@ class LiveChange:
     def budget(self) -> float:
         """Seconds for anything that is waited for."""
         return max(self.patience, self.cluster.rejoin_budget)
+
+    def members(self) -> list[Node]:
+        """Return the inventory's nodes, and of those that leave the ones that some of these still know.
+
+        What is on a host that has left already is somebody else's, and so is its password.
+        """
+        views = self.cluster.views().values() if self.leaving else ()
+        known = {address for view in views if view is not None for address in view.by_address}
+        return [*self.inventory.nodes, *(node for node in self.leavers if node.address in known)]
 
     def ids(self) -> dict[str, str]:
         """Return the id of every node of the inventory by full name, as each says itself."""

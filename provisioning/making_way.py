@@ -11,6 +11,7 @@ from provisioning.errors import WaitTimeout
 from provisioning.inventory import Node
 from provisioning.live_change import ELECTION_NODE_TIMEOUTS, ConvergenceError, views_of_all
 from provisioning.node_entry import NodeEntry
+from provisioning.open_slots import tell_importers, wait_heir
 
 
 def make_way(cluster: Cluster, newborn: Collection[str], *, patience: float = 0.0, pretend: bool = False) -> list[str]:
@@ -24,18 +25,27 @@ def make_way(cluster: Cluster, newborn: Collection[str], *, patience: float = 0.
     ``newborn`` are full names. Raises ConvergenceError where nobody alive has the data of such a master or one that
     may know does not answer, Refused, WaitTimeout where an heir does not become the owner.
     """
-    done = []
+    done: list[str] = []
+    others = [node for node in cluster.inventory.nodes if node.full_name not in newborn]
     if newborn and not pretend:
-        others = [node for node in cluster.inventory.nodes if node.full_name not in newborn]
         views_of_all(cluster, others, patience)
+    if newborn:
+        done += tell_importers(cluster, others, pretend=pretend)
+    if done and pretend:
+        return done  # what follows is foreseen by what nodes show, and they do not show it yet
     for node in cluster.inventory.nodes:
         lost = _owner_at(cluster, node, newborn) if node.full_name in newborn else None
         if lost is None:
             continue
         if not pretend:
+
+            def succeeded(node: Node = node) -> bool:
+                tell_importers(cluster, others)
+                return _owner_at(cluster, node, newborn) is None
+
             with suppress(WaitTimeout):
                 seconds = ELECTION_NODE_TIMEOUTS * cluster.inventory.node_timeout
-                cluster.wait_for(lambda n=node: _owner_at(cluster, n, newborn) is None, "an election", seconds)  # type: ignore[misc]
+                cluster.wait_for(succeeded, "an election", seconds)
                 done.append(f"waited until another node led the shard of {node.full_name}")
                 continue
         heir = _heir(cluster, lost, newborn)
@@ -50,7 +60,7 @@ def make_way(cluster: Cluster, newborn: Collection[str], *, patience: float = 0.
         done.append(f"let {heir.full_name} take over from {node.full_name}, which begins without its data")
         if not pretend:
             cluster.call(heir, "CLUSTER", "FAILOVER", "TAKEOVER")
-            cluster.wait_owner(lost.slots[0].first, heir, _living(cluster, newborn), cluster.rejoin_budget)
+            wait_heir(cluster, lost.slots[0].first, heir, _living(cluster, newborn), cluster.rejoin_budget)
     return done
 
 

@@ -48,6 +48,24 @@ def require_one_cluster(change: LiveChange, views: Mapping[str, ClusterView]) ->
         )
 
 
+def require_bus_ports(change: LiveChange, views: Mapping[str, ClusterView]) -> None:
+    """Raise ConvergenceError where a running node has another bus port than the inventory says.
+
+    Told to announce a port at which it does not listen, it is dialled there by all others: it stays alive by its own
+    pings, and no election has a majority any more (votes are sent over links that the voter has opened).
+    """
+    for name, view in views.items():
+        node, own = change.inventory.node(name), view.myself
+        if own is not None and own.bus_port not in (None, node.bus_port):
+            raise ConvergenceError(
+                f"the bus port of {name} is another than the inventory's, and that of a running node stays as it is",
+                expected=str(node.bus_port),
+                observed=own.line.strip(),
+                advice=f"say {own.bus_port} in the inventory; where it only announces that: "
+                f"CONFIG SET cluster-announce-bus-port {node.bus_port} on it, and run this again",
+            )
+
+
 def _parts(views: Iterable[ClusterView]) -> Iterator[list[ClusterView]]:
     """Yield the views by who knows whom, directly or through others."""
     left = list(views)

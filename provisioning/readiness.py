@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from provisioning.evidence import Evidence, NodeEvidence
 from provisioning.inventory import Inventory
 from provisioning.slots import SLOTS
@@ -10,8 +12,10 @@ from provisioning.topology import disagreements
 IN_BETWEEN = frozenset({"fail", "pfail", "handshake", "noaddr"})
 
 
-def find_unready(evidence: Evidence) -> list[str]:
+def find_unready(evidence: Evidence, unlinked: Collection[str] = ()) -> list[str]:
     """Return what keeps the cluster from being ready, one sentence each; empty when it is.
+
+    Of ``unlinked``, full names, nobody needs a link to its master.
 
     Evidence without an inventory can only show which nodes did not answer.
 
@@ -33,7 +37,7 @@ def find_unready(evidence: Evidence) -> list[str]:
         return missing
     reasons = [reason for node in evidence.nodes for reason in _of_node(node, evidence.wanted)]
     reasons += [str(each) for each in disagreements(evidence.views)]
-    return reasons + ([] if reasons else _of_replicas(evidence))
+    return reasons + ([] if reasons else _of_replicas(evidence, unlinked))
 
 
 def _of_node(node: NodeEvidence, wanted: Inventory) -> list[str]:
@@ -87,7 +91,7 @@ def contradictions_of(node: NodeEvidence) -> list[str]:
     return reasons
 
 
-def _of_replicas(evidence: Evidence) -> list[str]:
+def _of_replicas(evidence: Evidence, unlinked: Collection[str]) -> list[str]:
     reasons = []
     for node in evidence.nodes:
         own, replication = (node.view.myself if node.view else None), node.replication
@@ -96,7 +100,8 @@ def _of_replicas(evidence: Evidence) -> list[str]:
         master = evidence.of_entry(own.master_id)
         written = master.replication.offset if master is not None and master.replication is not None else None
         if not replication.link_up:
-            reasons.append(f"{node.name}: the link to its master is down")
+            if node.name not in unlinked:
+                reasons.append(f"{node.name}: the link to its master is down")
             continue
         offset = (node.second_replication or replication).offset
         if written is None or offset < written:

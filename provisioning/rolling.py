@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 
 from provisioning.cluster import Cluster
 from provisioning.errors import GauntletError, WaitTimeout
-from provisioning.evidence.collect import TOPOLOGY, collect
+from provisioning.evidence.collect import MEMBERSHIP, TOPOLOGY, collect
 from provisioning.inventory import Inventory, Node
 from provisioning.node_entry import NodeEntry
 from provisioning.readiness import contradictions_of
@@ -19,13 +19,18 @@ class RollingError(GauntletError):
 def rolling_order(cluster: Cluster, names: Collection[str]) -> list[str]:
     """Return the full names in the order in which these nodes may be restarted.
 
-    First those that are down anyway, then replicas, then masters, by the roles that they have now.
+    First those that are down anyway, or have no link to their master (a newer one's data may be what an older server
+    cannot load), then replicas, then masters, by the roles that they have now.
     """
     views = cluster.views()
+    evidence = collect(cluster.inventory, questions=MEMBERSHIP, redirects=False)
+    linked = {node.name for node in evidence.nodes if node.replication is not None and node.replication.link_up}
 
     def rank(name: str) -> int:
         view = views[name]
-        return 0 if view is None or view.myself is None else 2 if view.leads else 1
+        if view is None or view.myself is None:
+            return 0
+        return 3 if view.leads else 2 if name in linked or view.myself.is_master else 1
 
     wanted = [node.full_name for node in cluster.inventory.nodes if node.full_name in names]
     return sorted(wanted, key=rank)

@@ -12,6 +12,7 @@ from provisioning.inventory import Node, WantedShard
 from provisioning.live_change import ELECTION_NODE_TIMEOUTS, ConvergenceError, LiveChange
 from provisioning.membership import has_keys
 from provisioning.node_entry import NodeEntry
+from provisioning.open_slots import tell_importers, wait_heir
 from provisioning.resp import Refused
 
 
@@ -60,28 +61,32 @@ def replace_lost_masters(change: LiveChange) -> None:
         change.done.append(f"let {heir.full_name} take over from {lost.node_id}, which no node is any more")
         if not change.pretend:
             change.cluster.call(heir, "CLUSTER", "FAILOVER", "TAKEOVER")
-            change.cluster.wait_owner(lost.slots[0].first, heir, change.inventory.nodes, change.budget)
+            wait_heir(change.cluster, lost.slots[0].first, heir, change.inventory.nodes, change.budget)
 
 
 def _addresses(change: LiveChange) -> list[str]:
     return [node.address for node in change.leavers]
 
 
-def take_back(change: LiveChange) -> None:
+def take_back(change: LiveChange) -> bool:
     """Let a shard's master take over where the shard is led by a node that leaves or is another shard's replica.
 
     So it is where a failover came before a change of the inventory. The master has the data: nothing has to move,
-    and no slots can be moved to it while it is a replica. Raises WaitTimeout.
+    and no slots can be moved to it while it is a replica. Returns whether there was such a shard. Raises WaitTimeout.
     """
+    found = False
     while led := _led_from_outside(change):
         for leader, heir, slot in led if change.pretend else led[:1]:
             change.done.append(f"let {heir.full_name} take over from {leader.full_name}, which leaves its shard")
             if not change.pretend:
                 caught_up = partial(change.everyone.caught_up, heir, leader)
                 change.cluster.wait_for(caught_up, f"{heir.full_name} has what its master has", change.budget)
-                change.cluster.manual_failover(heir, slot)
+                change.cluster.call(heir, "CLUSTER", "FAILOVER")
+                wait_heir(change.cluster, slot, heir, change.inventory.nodes, change.budget)
+        found = True
         if change.pretend:
-            return
+            break
+    return found
 
 
 def _led_from_outside(change: LiveChange) -> list[tuple[Node, Node, int]]:
@@ -118,22 +123,27 @@ def place_replicas(change: LiveChange, *, sparing: bool = True) -> list[Node]:
     ids = change.ids()
     by_id = {node_id: name for name, node_id in ids.items()}
     view = change.whole_view()
-    leaders = []
     needed = set() if change.pretend else set(_ids_with_data(change, view))
-    for shard in change.inventory.shards:
-        leader = _leader(change, shard, view, ids)
-        leaders.append(leader)
-        for node in shard.nodes:
-            entry = view.by_id[ids[node.full_name]]
-            if node is leader or entry.slots or entry.master_id in (ids[leader.full_name], *needed):
-                continue
-            if sparing and not change.pretend and has_keys(change, entry, node):
-                continue
-            before = by_id.get(entry.master_id, entry.master_id) or "nobody"
-            change.done.append(f"made {node.full_name} a replica of {leader.full_name} (before: of {before})")
-            if not change.pretend:
-                _replicate(change, node, leader, ids[leader.full_name])
-    return leaders
+    leaders = {shard.master: _leader(change, shard, view, ids) for shard in change.inventory.shards}
+    placed = [(node, leaders[shard.master]) for shard in change.inventory.shards for node in shard.nodes]
+    # First who leaves nobody: so a master has its new replica before it loses the one that it had.
+    for node, leader in sorted(placed, key=lambda each: _backs(view, view.by_id[ids[each[0].full_name]])):
+        entry = view.by_id[ids[node.full_name]]
+        if node is leader or entry.slots or entry.master_id in (ids[leader.full_name], *needed):
+            continue
+        if sparing and not change.pretend and has_keys(change, entry, node):
+            continue
+        before = by_id.get(entry.master_id, entry.master_id) or "nobody"
+        change.done.append(f"made {node.full_name} a replica of {leader.full_name} (before: of {before})")
+        if not change.pretend:
+            _replicate(change, node, leader, ids[leader.full_name])
+    return list(leaders.values())
+
+
+def _backs(view: ClusterView, entry: NodeEntry) -> bool:
+    """True for a replica of a master that lives and owns slots."""
+    master = view.by_id.get(entry.master_id)
+    return master is not None and master.is_live and bool(master.slots)
 
 
 def _ids_with_data(change: LiveChange, view: ClusterView) -> Iterator[str]:
@@ -192,12 +202,12 @@ def wait_succeeded(change: LiveChange) -> None:
     """
     if not change.leavers:
         return
-    known = {address for view in change.cluster.views().values() if view is not None for address in view.by_address}
-    members = [node for node in change.leavers if node.address in known]
-    silent = {node.address: node for node in members if not change.everyone.answers(node)}
+    leaving = [node for node in change.members() if node in change.leavers]
+    silent = {node.address: node for node in leaving if not change.everyone.answers(node)}
     owning: list[NodeEntry] = []
 
     def succeeded() -> bool:
+        tell_importers(change.cluster, change.inventory.nodes, pretend=change.pretend)
         views = [view for view in change.cluster.views().values() if view is not None]
         owning[:] = [entry for view in views for entry in view.masters if entry.address in silent]
         return not owning

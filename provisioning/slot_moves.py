@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -21,7 +21,7 @@ SLOTS_AT_ONCE = 64
 """Slots that are open at the same time: as many as an interruption leaves open."""
 
 MIGRATE_MS = 5000
-"""How long one MIGRATE may be without progress; no longer than the node timeout: the source is silent meanwhile."""
+"""How long one MIGRATE may be without progress, at most: see ``migrate_patience``."""
 
 
 @dataclass(frozen=True)
@@ -87,26 +87,25 @@ def move(
     cluster: Cluster,
     nodes: Mapping[str, Node],
     ids: Mapping[str, str],
-    moves: Iterable[SlotMove],
-    owned: Mapping[str, Collection[int]],
+    ordered: Sequence[Sequence[SlotMove]],
+    prepare: Callable[[str], None],
 ) -> None:
-    """Move these slots with their keys, some at a time; clients are redirected meanwhile, none is refused.
+    """Move these slots with their keys, batch by batch; clients are redirected meanwhile.
 
-    ``owned``: who owns what before. The last slot is open from the beginning to the end, so that moves that were
-    interrupted at any point have left an open slot, by which the next run knows of them.
+    A command with several keys of a slot that is open, of which one is not there, is refused for so long (TRYAGAIN),
+    as wherever slots move; and its target takes no new owner of it from others (see open_slots.py). So none is open
+    for longer than its batch takes. ``prepare`` is called with the target of each batch before.
     Raises ConvergenceError where keys cannot be moved, or somebody else owns a slot by then, Refused, NodeUnreachable.
     """
-    patience = min(MIGRATE_MS, cluster.inventory.node_timeout_ms)
+    node_timeout_ms = cluster.inventory.node_timeout_ms
     with ExitStack() as opened:
         links = {name: opened.enter_context(cluster.connection(node)) for name, node in nodes.items()}
-        ordered = list(batches(moves, owned))
-        if ordered:
-            _open(links, ids, ordered[-1][-1:])
         for batch in ordered:
             source, target = batch[0].source, batch[0].target
             some = [each.slot for each in batch]
+            prepare(target)
             _open(links, ids, batch)
-            _move_keys(links[source], nodes[source], nodes[target], some, patience)
+            _move_keys(links[source], links[target], nodes[source], nodes[target], some, node_timeout_ms)
             _require_owner(cluster, nodes, source, ids[source], some)
             for name in (target, source, *(links.keys() - {target, source})):
                 _settle(links[name], [("CLUSTER", "SETSLOT", slot, "NODE", ids[target]) for slot in some])
@@ -158,21 +157,61 @@ def _require_owner(
             )
 
 
-def _move_keys(link: Connection, source: Node, target: Node, slots: Sequence[int], patience: int) -> None:
-    login = ("AUTH2", target.user, target.password) if target.user else ("AUTH", target.password)
-    # REPLACE: a MIGRATE that was cut short may have left a copy there. Until a key has moved the source serves it.
-    options = ("REPLACE", *(login if target.password else ()), "KEYS")
-    place = ("MIGRATE", target.lan, target.port, "", 0, patience, *options)
+def _move_keys(
+    link: Connection, other: Connection, source: Node, target: Node, slots: Sequence[int], node_timeout_ms: int
+) -> None:
     questions = [("CLUSTER", "GETKEYSINSLOT", slot, KEYS_AT_ONCE) for slot in slots]
     while held := [keys for keys in link.calls(questions) if keys]:
         for keys in held:
             try:
-                link.call(*place, *keys, deadline=DEADLINE_SECONDS + len(keys) * patience / 1000)
+                _migrate(link, other, target, keys, node_timeout_ms)
             except Refused as refusal:
                 raise ConvergenceError(
                     f"keys cannot be moved from {source.full_name} to {target.full_name}",
-                    expected=f"room for them there, and that each moves within {patience} ms",
+                    expected=f"room for them there, and {migrate_patience(1, node_timeout_ms)} ms for each to move",
                     observed=f"{refusal} (slots {slots[0]} to {slots[-1]})",
-                    advice="see to that (maxmemory, the network between the hosts, very large keys), and run this "
-                    "again: it finishes what was begun; no key is lost",
+                    advice="see to that (maxmemory, the network between the hosts; very large keys take a longer "
+                    "redis_node_timeout), and run this again: it finishes what was begun; no key is lost",
                 ) from None
+
+
+def _migrate(
+    link: Connection, other: Connection, target: Node, keys: Sequence[bytes | str], node_timeout_ms: int
+) -> None:
+    """Move keys together, and one by one where they take long for that. Raises Refused."""
+    login = ("AUTH2", target.user, target.password) if target.user else ("AUTH", target.password)
+    # REPLACE: a MIGRATE that was cut short may have left a copy there. Until a key has moved the source serves it.
+    options = ("REPLACE", *(login if target.password else ()), "KEYS")
+    patience = migrate_patience(len(keys), node_timeout_ms)
+    deadline = DEADLINE_SECONDS + (len(keys) + 4) * patience / 1000
+    try:
+        link.call("MIGRATE", target.lan, target.port, "", 0, patience, *options, *keys, deadline=deadline)
+    except Refused as refusal:
+        if refusal.code != "IOERR":
+            raise
+        _end_restores(other)
+        if len(keys) == 1:
+            raise
+        for key in keys:
+            _migrate(link, other, target, [key], node_timeout_ms)
+
+
+def _end_restores(target: Connection) -> None:
+    """Close what moves keys to this node: a source that has given up has not called back what is under way.
+
+    Carried out after the key has been moved by another MIGRATE it would put an old value over a new one.
+    """
+    for line in str(target.call("CLIENT", "LIST")).splitlines():
+        client = dict(word.partition("=")[::2] for word in line.split(" "))
+        if client.get("cmd", "").lower() == "restore-asking":
+            with suppress(Refused):  # it has gone by itself
+                target.call("CLIENT", "KILL", "ID", client["id"])
+
+
+def migrate_patience(keys: int, node_timeout_ms: int) -> int:
+    """Return the milliseconds of each wait of a MIGRATE: until the target takes so many keys, and for each answer.
+
+    The source is silent meanwhile; for longer than the node timeout, and it is failed over. (Its waits for the
+    connection and the login are short, or the node is unreachable.)
+    """
+    return max(1, min(MIGRATE_MS, node_timeout_ms // (keys + 1)))

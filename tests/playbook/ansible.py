@@ -64,6 +64,11 @@ class Played:
         return sum(each["changed"] for each in self.recap.values())
 
     @property
+    def idle(self) -> bool:
+        """True for a run that found everything as it should be: it ended well and changed nothing."""
+        return (self.code, self.changed, self.rolled) == (0, 0, [])
+
+    @property
     def rolled(self) -> list[str]:
         """The nodes that were changed one at a time, in their order."""
         return re.findall(r"^TASK \[redis : Change (\S+)\]", self.output, re.MULTILINE)

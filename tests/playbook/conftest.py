@@ -24,6 +24,7 @@ from provisioning.hosts.remote import RemoteHost
 from provisioning.hosts.simulated import File
 from provisioning.inventory import Inventory, Node
 from provisioning.login import PASSWORD_VARIABLE
+from provisioning.waiting import wait_until
 from tests.launched import Launched, launched
 from tests.playbook.ansible import COMMAND, Disturbance, Played, play
 
@@ -64,6 +65,11 @@ class Site:
     def cluster(self) -> Cluster:
         """A handle that may write: these hosts are ours."""
         return Cluster(self.inventory, read_only=False)
+
+    def wait_quiet(self) -> None:
+        """Wait until nothing that a killed run has begun goes on on a host: it would be in the next one's way."""
+        for name, host in self.hosts.hosts.items():
+            wait_until(lambda h=host: h.run("pgrep", "-f", "BECOME-SUCCES[S]").code == 1, f"quiet on {name}", 60.0)  # type: ignore[misc]
 
     def docker(self, host: str, *words: str) -> str:
         """Return what the host's own docker command says."""

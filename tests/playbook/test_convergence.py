@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -12,6 +13,7 @@ import pytest
 from fixtures.session import Session
 from provisioning.cluster import REJOIN_SECONDS, Cluster
 from provisioning.convergence import Convergence
+from provisioning.errors import WaitTimeout
 from provisioning.evidence import Evidence
 from provisioning.evidence.collect import MEMBERSHIP, ask_who_lags, collect
 from provisioning.inventory import Host, Inventory, Node
@@ -20,7 +22,9 @@ from provisioning.making_way import make_way
 from provisioning.password_change import PasswordRefused, adopt_password
 from provisioning.planned_inventory import planned_inventory
 from provisioning.readiness import find_unready
+from provisioning.resp import Connection
 from provisioning.rolling import RollingError, require_fit, rolling_order, step_down
+from provisioning.slot_moves import KEYS_AT_ONCE, SlotMove, migrate_patience, move
 from provisioning.slots import SLOTS, SlotRange, key_in_slot, key_slot
 from tests.planted.acts import blank, edit_nodes_conf, kill, start
 
@@ -263,8 +267,8 @@ def test_moves_that_were_interrupted_are_finished(fresh_cluster: Cluster, failed
         fresh_cluster.wait_replica(heir, died, fresh_cluster.rejoin_budget)
         fresh_cluster.manual_failover(heir)
         fresh_cluster.wait_replica(died, heir, fresh_cluster.rejoin_budget)
-    done = Convergence(inventory).run()
-    assert done[0] == "finished the move of 1 slots, which was interrupted"
+    done = Convergence(inventory, unfinished=True).run()
+    assert "finished the move of 1 slots, which was interrupted" in done
     client = fresh_cluster.client()
     assert [client.get(key) for key in keys] == [keys[0], "later", *keys[2:]]
     for node in (source, target):
@@ -272,6 +276,212 @@ def test_moves_that_were_interrupted_are_finished(fresh_cluster: Cluster, failed
         assert own is not None
         assert own.migrating == own.importing == ()
     assert Convergence(inventory).run() == []
+
+
+def opened(cluster: Cluster, source: Node, target: Node) -> dict[str, str]:
+    """Leave slots of the source open, the first one too, with a key each; one has been moved. Return the keys."""
+    slots = [each for some in source.slots for each in some][:3]
+    keys = {key: key for slot in slots for key in (key_in_slot(slot, "first:"), key_in_slot(slot, "second:"))}
+    for key in keys:
+        assert cluster.call(source, "SET", key, key) == "OK"
+    (heir,) = cluster.shard_of(source).replicas
+    cluster.wait_replica(heir, source, cluster.rejoin_budget)
+    for slot in slots:
+        open_slot(cluster, source, target, slot)
+    migrate(cluster, source, target, next(iter(keys)))
+    return keys
+
+
+def assert_moved(cluster: Cluster, keys: dict[str, str], *masters: Node) -> None:
+    """Every key is there, and no slot of these is open."""
+    client = cluster.client()
+    assert {key: client.get(key) for key in keys} == keys
+    for node in masters:
+        own = cluster.view(node).myself
+        assert own is not None
+        assert own.migrating == own.importing == ()
+
+
+@pytest.mark.parametrize("blank_by", ["playbook", "itself"])
+def test_a_source_that_comes_back_blank_keeps_no_target_down(fresh_cluster: Cluster, blank_by: str) -> None:
+    """The target does not hear from others who owns now what it imports: it is told, and the moves are finished.
+
+    Until then it holds the dead source for the owner, and refuses what it owns itself.
+    """
+    source, target = fresh_cluster.inventory.masters[:2]
+    keys = opened(fresh_cluster, source, target)
+    (heir,) = fresh_cluster.shard_of(source).replicas
+    others = [node for node in fresh_cluster.inventory.nodes if node != source]
+    elects = blank_by == "playbook"
+    if not elects:
+        assert fresh_cluster.call(heir, "CONFIG", "SET", "cluster-replica-no-failover", "yes") == "OK"
+    kill(fresh_cluster, source)
+    blank(fresh_cluster, source)
+    if elects:
+        told = [node for node in others if node != target]
+        fresh_cluster.wait_owner(key_slot(next(iter(keys))), heir, told, 60.0)
+        make_way(fresh_cluster, [source.full_name])
+    start(fresh_cluster, source)
+    converged(fresh_cluster)
+    assert fresh_cluster.roles()[source.full_name] == f"replica of {heir.full_name}"
+    # Of a master that is started blank without the playbook its replica may have copied the emptiness.
+    assert_moved(fresh_cluster, keys if elects else dict(list(keys.items())[:1]), heir, target)
+    assert {fresh_cluster.state(node) for node in fresh_cluster.inventory.nodes} == {"ok"}
+    assert converged(fresh_cluster) == []
+
+
+def test_shares_that_are_meant_to_differ_are_kept(fresh_cluster: Cluster) -> None:
+    """A slot that somebody else has left open is closed, and nothing more; what this project has begun is finished."""
+    inventory = replace(fresh_cluster.inventory, given=fresh_cluster.inventory.given - {"slots"})
+    first, second = inventory.masters[:2]
+    (own,) = first.slots
+    wanted = fresh_cluster.inventory.with_nodes(
+        {
+            first.full_name: replace(first, slots=(SlotRange(own.first, own.first + 99),)),
+            second.full_name: replace(second, slots=(SlotRange(own.first + 100, own.last), *second.slots)),
+        }
+    )
+    Convergence(wanted).run()
+    assert Convergence(inventory).run() == []
+    open_slot(fresh_cluster, second, first, own.last)
+    assert Convergence(inventory).run() == ["finished the move of 1 slots, which was interrupted"]
+    assert Convergence(inventory).run() == []
+    done = Convergence(inventory, unfinished=True).run()
+    assert any(each.startswith("moved 5") for each in done), done
+    sizes = [sum(map(len, entry.slots)) for entry in fresh_cluster.view(first).masters]
+    assert max(sizes) - min(sizes) <= 1
+
+
+def test_a_slot_of_which_nothing_was_moved_is_closed(fresh_cluster: Cluster) -> None:
+    """Its target follows the source now: it would send clients to and fro. One that two import is for a person."""
+    first, second, third = fresh_cluster.inventory.masters
+    inventory = replace(fresh_cluster.inventory, given=fresh_cluster.inventory.given - {"slots"})
+    slot = first.slots[0].first
+    (own,) = fresh_cluster.shard_of(first).replicas
+    assert fresh_cluster.call(own, "CLUSTER", "RESET", "HARD") == "OK"
+    known = second
+    fresh_cluster.call(own, "CLUSTER", "MEET", known.lan, known.port, known.bus_port)
+    own_id = str(fresh_cluster.call(own, "CLUSTER", "MYID"))
+    fresh_cluster.wait_for(
+        lambda: all(
+            view is not None and (entry := view.by_id.get(own_id)) is not None and entry.is_master
+            for view in fresh_cluster.views(fresh_cluster.inventory.masters).values()
+        ),
+        "a master more",
+        fresh_cluster.rejoin_budget,
+    )
+    assert fresh_cluster.call(first, "CLUSTER", "SETSLOT", slot, "MIGRATING", own_id) == "OK"
+    assert fresh_cluster.call(own, "CLUSTER", "REPLICATE", fresh_cluster.ids()[first.full_name]) == "OK"
+    done = Convergence(inventory).run()
+    assert f"closed slot {slot} of {first.full_name}, of which nothing had been moved" in done
+    assert_moved(fresh_cluster, {}, first)
+    assert Convergence(inventory).run() == []
+    for target in (second, third):
+        open_slot(fresh_cluster, first, target, slot)
+    with pytest.raises(ConvergenceError, match=f"slot {slot} is being moved to two nodes"):
+        Convergence(inventory).run()
+
+
+def calls(cluster: Cluster, node: Node, command: str) -> int:
+    """Return how often the node has been asked that."""
+    stats = str(cluster.call(node, "INFO", "commandstats"))
+    return int(stats.partition(f"cmdstat_{command}:calls=")[2].partition(",")[0] or 0)
+
+
+def test_keys_that_take_long_together_are_moved_one_by_one(fresh_cluster: Cluster) -> None:
+    """The source is silent while a MIGRATE goes on: many keys have the patience of one."""
+    source, target = fresh_cluster.inventory.masters[:2]
+    slot, timeout = source.slots[0].first, fresh_cluster.inventory.node_timeout_ms
+    keys = [key_in_slot(slot, f"{n}:") for n in range(KEYS_AT_ONCE)]
+    for key in keys:
+        assert fresh_cluster.call(source, "SET", key, key) == "OK"
+
+    def paused(_: str) -> None:
+        pause = migrate_patience(1, timeout) * 9 // 10
+        assert pause > 2 * migrate_patience(len(keys), timeout)
+        assert fresh_cluster.call(target, "CLIENT", "PAUSE", pause, "WRITE") == "OK"
+
+    nodes = {node.full_name: node for node in fresh_cluster.inventory.masters}
+    ids = {name: str(fresh_cluster.call(node, "CLUSTER", "MYID")) for name, node in nodes.items()}
+    move(fresh_cluster, nodes, ids, [[SlotMove(slot, source.full_name, target.full_name)]], paused)
+    assert {fresh_cluster.call(target, "GET", key) for key in keys} == set(keys)
+    assert fresh_cluster.owner(slot, seen_by=target) == target
+    if "valkey_version" not in fresh_cluster.info(source):  # SETSLOT waits there for the end of the pause, no key does
+        assert calls(fresh_cluster, source, "migrate") == 1 + len(keys)
+
+
+def test_what_was_given_up_is_not_carried_out_later(fresh_cluster: Cluster) -> None:
+    """Packets are lost, and the kernel goes on sending what the source has given up: old values after new ones.
+
+    Keys move one by one after that, over another connection; the target has closed the first.
+    """
+    source, target = fresh_cluster.inventory.masters[:2]
+    host = fresh_cluster.simulated.host_of(target)
+    first, second = source.slots[0].first, source.slots[0].first + 1
+    keys = [key_in_slot(first, "0:"), *(key_in_slot(second, f"{n}:") for n in range(KEYS_AT_ONCE))]
+    for key in keys:
+        assert fresh_cluster.call(source, "SET", key, key) == "OK"
+    patient = replace(fresh_cluster.inventory, node_timeout_ms=15_000)
+    given_up = migrate_patience(KEYS_AT_ONCE, patient.node_timeout_ms) / 1000
+    lost = ("INPUT", "-p", "tcp", "-s", source.lan, "--dport", str(target.port), "-j", "DROP")
+    healing = threading.Timer(given_up + 0.5, host.sure, ("iptables", "-D", *lost))
+
+    def lose_packets(_: str) -> None:
+        if calls(fresh_cluster, source, "migrate"):  # the connection of the first is used again
+            host.sure("iptables", "-I", *lost)
+            healing.start()
+
+    nodes = {node.full_name: node for node in fresh_cluster.inventory.masters}
+    ids = {name: str(fresh_cluster.call(node, "CLUSTER", "MYID")) for name, node in nodes.items()}
+    moves = [[SlotMove(slot, source.full_name, target.full_name)] for slot in (first, second)]
+    try:
+        move(Cluster(patient, fresh_cluster.simulation), nodes, ids, moves, lose_packets)
+    finally:
+        if healing.ident is not None:
+            healing.join()
+    sending = fresh_cluster.simulated.host_of(source)
+    fresh_cluster.wait_for(
+        lambda: sending.run("grep", "-q", " 04 ", "/proc/net/tcp").code == 1, "an end of FIN_WAIT1", 60.0
+    )
+    assert {fresh_cluster.call(target, "GET", key) for key in keys} == set(keys)
+    assert calls(fresh_cluster, target, "restore-asking") == len(keys)
+
+
+def unlink(cluster: Cluster, replica: Node, master: Node) -> None:
+    """Take the replica's way to its master's data, and see the link down."""
+    assert cluster.call(replica, "CONFIG", "SET", "masterauth", "wrong") == "OK"
+    cluster.call(master, "CLIENT", "KILL", "TYPE", "slave")
+    cluster.wait_for(
+        lambda: cluster.info(replica).get("master_link_status") == "down", "a link that is down", cluster.rejoin_budget
+    )
+
+
+def test_a_replica_that_is_restarted_next_needs_no_link(fresh_cluster: Cluster) -> None:
+    """An older server cannot load what a newer one sends: only its own change mends that, so it is first in the order.
+
+    Whoever is not going to be changed must have one.
+    """
+    shard = fresh_cluster.inventory.shards[2]
+    (replica,) = shard.replicas
+    unlink(fresh_cluster, replica, shard.master)
+    names = [node.full_name for node in fresh_cluster.inventory.nodes]
+    assert rolling_order(fresh_cluster, names)[0] == replica.full_name
+    assert Convergence(fresh_cluster.inventory, due=(replica.full_name,)).run() == []
+    with pytest.raises(WaitTimeout) as missed:
+        converged(fresh_cluster)
+    assert f"{replica.full_name}: the link to its master is down" in missed.value.observed
+
+
+def test_a_bus_port_is_not_changed_on_a_live_cluster(fresh_cluster: Cluster) -> None:
+    """Nobody listens at another one: announced, it would take away every failover. Nothing is set."""
+    node = fresh_cluster.inventory.nodes[0]
+    wanted = fresh_cluster.inventory.with_nodes({node.full_name: replace(node, bus_port=node.bus_port + 1)})
+    for pretend in (True, False):
+        with pytest.raises(ConvergenceError, match=f"the bus port of {node.full_name} is another"):
+            Convergence(wanted, pretend).run()
+    own = fresh_cluster.view(node).myself
+    assert own is not None
+    assert own.bus_port == node.bus_port
 
 
 def test_a_cluster_that_is_written_to_is_ready(fresh_cluster: Cluster) -> None:
@@ -419,10 +629,26 @@ def test_a_host_leaves_and_comes_back(departure: Departure) -> None:
     assert [each for each in done if each.startswith("dismissed")] == [
         f"dismissed {n.full_name}" for n in departure.leaving.nodes
     ]
+    for node in departure.leaving.nodes:  # they are somebody else's now
+        assert departure.whole.call(node, "CONFIG", "SET", "requirepass", "theirs") == "OK"
     assert departure.run() == []
     assert has_all_keys(Cluster(departure.rest, departure.whole.simulation))
+    for node in departure.leaving.nodes:
+        with Connection.to(replace(node, password="theirs")) as link:
+            assert link.call("CONFIG", "SET", "requirepass", node.password) == "OK"
 
-    back = Convergence(departure.inventory).run()
+    arrival = replace(departure.inventory, hosts=(departure.leaving, *departure.inventory.hosts[:-1]))
+    noted = Convergence(arrival, holds=True)
+    back = noted.run()
+    assert noted.held
+    assert {entry.address for entry in departure.whole.view(departure.led).masters} == {
+        node.address for node in departure.rest.masters
+    }
+    back += Convergence(arrival).run()
+    placed = [each.split()[1] for each in back if " a replica of " in each]
+    assert placed == [node.full_name for node in departure.leaving.nodes if node.replica_of] + [
+        departure.heir.full_name
+    ]
     moved = [each for each in back if each.startswith("moved 4096 slots")]
     assert [each.endswith(f" to {departure.led.full_name}") for each in moved] == [True], back
     assert converged(departure.whole) == []
@@ -447,7 +673,8 @@ def test_a_host_leaves_that_leads_a_shard_of_those_who_stay(departure: Departure
     assert has_all_keys(left)
 
 
-def test_a_shard_is_led_by_its_own_nodes_again(departure: Departure) -> None:
+@pytest.mark.parametrize("slot", ["closed", "open"])
+def test_a_shard_is_led_by_its_own_nodes_again(departure: Departure, slot: str) -> None:
     """A failover, then a change of whom that replica follows: the master takes over, then the replica follows another.
 
     Here it is the heir: it is to follow another shard's master, and leads the shard of the host that stays now.
@@ -463,6 +690,10 @@ def test_a_shard_is_led_by_its_own_nodes_again(departure: Departure) -> None:
             swapped.full_name: replace(swapped, replica_of=departure.led.full_name),
         }
     )
+    told = f"let {departure.led.full_name} take over from {heir.full_name}, which leaves its shard"
+    if slot == "open":  # its target does not hear from others who leads it then
+        open_slot(whole, before, departure.rest.masters[0], departure.led.slots[0].first)
+    assert Convergence(wanted, pretend=True).run() == [told]
     done = Convergence(wanted).run()
     assert done[0] == f"let {departure.led.full_name} take over from {heir.full_name}, which leaves its shard"
     assert any(each.startswith(f"made {heir.full_name} a replica of {heir.replica_of}") for each in done), done
@@ -538,6 +769,40 @@ def test_a_dead_host_leaves(departure: Departure) -> None:
     assert has_all_keys(left)
 
 
+def test_a_host_that_dies_while_its_slots_move_away_keeps_no_target_down(departure: Departure) -> None:
+    """The target imports what its replica owns now, and does not hear of that from others: it is told."""
+    whole, target = departure.whole, departure.rest.masters[0]
+    opened(whole, departure.led, target)
+    whole.simulated.hosts[departure.leaving.name].signal("KILL")
+    done = departure.run()
+    assert "finished the move of 3 slots, which was interrupted" in done
+    left = Cluster(departure.rest, whole.simulation)
+    assert {left.state(node) for node in departure.rest.nodes} == {"ok"}
+    assert has_all_keys(left)
+    assert departure.run() == []
+
+
+def test_who_has_left_asks_for_no_copies(departure: Departure) -> None:
+    """A host may stay in the inventory after it has left: what is restarted next needs no link for that."""
+    departure.run()
+    (replica,) = [n for n in departure.rest.replicas if n.replica_of == departure.rest.masters[1].full_name]
+    unlink(departure.whole, replica, departure.rest.masters[1])
+    assert Convergence(departure.rest, leaving=(departure.leaving,), due=(replica.full_name,)).run() == []
+
+
+def test_nothing_is_moved_to_a_master_whose_replica_has_no_copy(departure: Departure) -> None:
+    """What has been moved is gone where it was: with two copies before, it would have one."""
+    target = departure.rest.masters[1]
+    (replica,) = [node for node in departure.rest.replicas if node.replica_of == target.full_name]
+    unlink(departure.whole, replica, target)
+    with pytest.raises(ConvergenceError, match=f"{replica.full_name} has no copy of what {target.full_name} has"):
+        departure.run()
+    owned = {entry.address: sum(map(len, entry.slots)) for entry in departure.whole.view(target).masters}
+    assert owned[departure.led.address] > 0
+    assert owned[target.address] == SLOTS // 4
+    assert has_all_keys(departure.whole)
+
+
 def join_again(departure: Departure) -> Node:
     """Let the master that has left join again, blank, and return whose slots it may get first."""
     whole, known = departure.whole, departure.rest.masters[0]
@@ -597,6 +862,28 @@ def leads(cluster: Cluster, node: Node) -> bool:
     """True where every node has seen that it is a master."""
     entries = [view.by_address.get(node.address) if view is not None else None for view in cluster.views().values()]
     return all(entry is not None and entry.is_master for entry in entries)
+
+
+def test_a_slot_that_was_opened_for_who_died_is_closed(departure: Departure) -> None:
+    """The target had got no key yet. While it lives, and the inventory does not have it, nobody says what it has."""
+    departure.run()
+    source, whole, slot = join_again(departure), departure.whole, key_slot("key:0")
+    joined = str(whole.call(departure.led, "CLUSTER", "MYID"))
+    open_slot(whole, source, departure.led, slot)
+    with pytest.raises(ConvergenceError, match=f"slot {slot} was being moved .*, which has keys of it and cannot be"):
+        Convergence(departure.rest).run()
+    whole.simulated.hosts[departure.leaving.name].signal("KILL")
+    left = Cluster(departure.rest, whole.simulation)
+    left.wait_for(
+        lambda: not any(view is None or view.by_id[joined].is_live for view in left.views().values()),
+        "the death of the host",
+        whole.rejoin_budget,
+    )
+    done = Convergence(departure.rest).run()
+    assert done[0] == f"closed slot {slot} of {source.full_name}, of which nothing had been moved"
+    assert_moved(left, {}, source)
+    assert has_all_keys(left)
+    assert Convergence(departure.rest).run() == []
 
 
 def test_keys_that_only_a_replica_has_are_not_dropped(departure: Departure) -> None:

@@ -11,7 +11,6 @@ import subprocess
 import pytest
 
 from provisioning.hosts.harm_claim import CHANGING
-from provisioning.waiting import wait_until
 from tests.playbook.ansible import kill
 from tests.playbook.conftest import Building, Site, run_ids
 from tests.playbook.ledger import assert_none_lost, writing_steadily
@@ -31,12 +30,6 @@ def site(building: Building) -> Site:
     made = building(redis_network_mode="published", ansible_user=USER, ansible_become=True)
     made.admit(USER)
     return made
-
-
-def wait_quiet(site: Site) -> None:
-    """Wait until nothing that a killed run has begun goes on on a host: it would be in the next one's way."""
-    for name, host in site.hosts.hosts.items():
-        wait_until(lambda h=host: h.run("pgrep", "-f", "BECOME-SUCCES[S]").code == 1, f"quiet on {name}", 60.0)  # type: ignore[misc]
 
 
 def is_changing(site: Site) -> bool:
@@ -122,7 +115,7 @@ def test_a_setting_with_which_no_server_starts_is_corrected(site: Site) -> None:
     assert corrected.code == 0, corrected.output
     assert settings(site) == ["99"] * len(site.nodes)
     assert site.cluster.roles() == site.cluster.wanted_roles
-    assert (again := site.play()).changed == 0, again.output
+    assert (again := site.play()).idle, again.output
 
 
 def test_a_change_that_is_cut_twice_is_finished(site: Site) -> None:
@@ -149,13 +142,13 @@ def test_a_change_that_is_cut_twice_is_finished(site: Site) -> None:
         first = site.play(at={f"TASK [redis : Change {order[1]}]": killed}, redis_settings={SETTING: "77"})
         assert first.code == -signal.SIGKILL, first.output
         assert is_changing(site)
-        wait_quiet(site)
+        site.wait_quiet()
         second = site.play(at={f"TASK [redis : Change {order[3]}]": unreachable})
         assert second.code > 0, second.output
         assert "UNREACHABLE" in second.output
         assert is_changing(site)
         site.hosts.let_in("redis-host-2")
-        wait_quiet(site)
+        site.wait_quiet()
         last = site.play()
     assert last.code == 0, last.output
     assert settings(site) == ["77"] * len(old) != old
@@ -164,7 +157,7 @@ def test_a_change_that_is_cut_twice_is_finished(site: Site) -> None:
     assert not is_changing(site)
     assert_none_lost(site.cluster, ledgers)
     assert site.cluster.roles() == site.cluster.wanted_roles
-    assert (again := site.play()).changed == 0, again.output
+    assert (again := site.play()).idle, again.output
 
 
 def test_a_file_that_was_changed_by_hand_is_written_again(site: Site) -> None:

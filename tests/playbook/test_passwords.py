@@ -113,7 +113,7 @@ def test_a_password_from_the_vault_shows_nowhere(vaulted: Vaulted) -> None:
     assert shows_hosts(vaulted, seen)
     assert [line for line in seen if FIRST in line] == []
     assert FIRST not in formed.output
-    assert (again := vaulted.play()).changed == 0, again.output
+    assert (again := vaulted.play()).idle, again.output
 
 
 def test_the_gate_opens_the_same_vault(vaulted: Vaulted, tmp_path: Path) -> None:
@@ -169,7 +169,7 @@ def test_a_changed_password_is_rolled_without_an_outage(vaulted: Vaulted, tmp_pa
     for secret in (FIRST, SECOND):
         assert [line for line in seen if secret in line] == []
         assert secret not in pretended.output + prepared.output + run.output
-    assert (again := vaulted.play()).changed == 0, again.output
+    assert (again := vaulted.play()).idle, again.output
     del vaulted.passwords["redis_previous_password"]
     judged = vaulted.judged(tmp_path)
     assert (judged.code, judged.document["verdict"], judged.found) == (0, "holds", set()), judged.said

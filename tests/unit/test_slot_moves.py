@@ -6,7 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from provisioning.slot_moves import SLOTS_AT_ONCE, SlotMove, batches, even_moves, exact_moves
+from provisioning.slot_moves import (
+    SLOTS_AT_ONCE,
+    SlotMove,
+    batches,
+    even_moves,
+    exact_moves,
+    migrate_patience,
+)
 from provisioning.slots import SLOTS
 from tests.examples import examples
 
@@ -37,6 +44,14 @@ def test_shares_are_even_and_nothing_moves_in_vain(data: st.DataObject) -> None:
     assert sum(sizes) == SLOTS
     assert max(sizes) - min(sizes) <= 1
     assert not {each.source for each in moves} & {each.target for each in moves}
+
+
+@pytest.mark.parametrize(
+    ("keys", "node_timeout_ms", "patience"), [(1, 5000, 2500), (10, 5000, 454), (1, 60_000, 5000), (10, 5, 1)]
+)
+def test_many_keys_have_together_the_patience_of_a_node_timeout(keys: int, node_timeout_ms: int, patience: int) -> None:
+    """The source is silent while it waits for the target to take them, and for each answer."""
+    assert migrate_patience(keys, node_timeout_ms) == patience
 
 
 def test_even_shares_stay() -> None:

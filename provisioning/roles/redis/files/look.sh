@@ -7,6 +7,7 @@ grep -q '/run/docker\.sock$' /proc/net/unix && echo "has socket"
 dpkg-query --show --showformat='${db:Status-Status}\n' python3-requests 2>/dev/null | grep -qx installed && echo "has modules"
 [ "$(systemctl is-active docker) $(systemctl is-enabled docker)" = "active enabled" ] && echo "has service"
 grep -qs rolling /opt/redis/.changing && echo "has rolling"
+grep -qs moving /opt/redis/.changing && echo "has moving"
 [ -e /run/redis-gauntlet.harm ] && echo "harm $(cat /run/redis-gauntlet.harm)"
 
 echo "memory $(cat /proc/sys/vm/overcommit_memory)"
