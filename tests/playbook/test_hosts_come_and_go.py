@@ -11,6 +11,7 @@ import pytest
 
 from fixtures.history.failover import failover_bound
 from provisioning.cluster import Cluster
+from provisioning.hosts.harm_claim import CHANGING
 from provisioning.inventory import Node
 from provisioning.planned_inventory import planned_inventory
 from provisioning.slots import SLOTS
@@ -151,9 +152,11 @@ def test_a_host_is_added(site: Site, everyone: Cluster) -> None:
     with writing_steadily(everyone) as ledgers:
         cut = site.play(at={"TASK [Introduce new nodes": while_slots_move})
         moved = wait_until(lambda: owned(site).get(newcomer), "others that know of it", MOVING_SECONDS)
+        noted = {host.read(CHANGING) for host in site.hosts.hosts.values()}
         run = site.play()
     assert cut.code == -signal.SIGKILL, cut.output
     assert 0 < moved < SLOTS // 4
+    assert noted == {"moving\n"}
     assert (run.code, run.rolled) == (0, []), run.output
     after = site.run_ids()
     assert after | before == after
