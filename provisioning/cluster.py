@@ -34,6 +34,9 @@ RESTART_GUARD_SECONDS = 2.0
 REJOIN_SECONDS = 10.0
 """Start of the process, loading, bus links, handshake and the first full synchronisation, on a loaded machine."""
 
+MANUAL_FAILOVER_SECONDS = 5 + REJOIN_SECONDS
+"""Until everybody has seen a manual failover; the server gives it up after 5 s (CLUSTER_MF_TIMEOUT)."""
+
 
 WAIT_POLL_SECONDS = 0.05
 """Pace of waits that ask all nodes; what is measured is sampled on its own."""
@@ -330,7 +333,7 @@ class Cluster:
         answer = self.call(replica, "CLUSTER", "FAILOVER")
         if answer != "OK":
             raise SimulationError(f"{replica.full_name} refused CLUSTER FAILOVER", observed=str(answer))
-        self.wait_owner(slot, replica, self.inventory.nodes, 5 + REJOIN_SECONDS)
+        self.wait_owner(slot, replica, self.inventory.nodes, MANUAL_FAILOVER_SECONDS)
 
     def restore_layout(self, masters: Collection[Node] = ()) -> list[str]:
         """Bring every master back to where the inventory has it; return the commands that did it.

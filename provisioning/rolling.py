@@ -123,15 +123,16 @@ def require_fit(cluster: Cluster, server: str, version: str, made_with: Mapping[
         )
     versions = {name: made for name, (_, made) in made_with.items() if made}
     versions |= {seen.name: seen.version for seen in asked.nodes if seen.version}
-    newer = {name: has for name, has in versions.items() if _key(has) > _key(version)}
+    newer = {name: has for name, has in versions.items() if version_key(has) > version_key(version)}
     if newer:
         raise RollingError(
             f"the image has server {version}, older than what runs: a downgrade is refused",
-            expected=f"server {max(newer.values(), key=_key)} or later in redis_image",
+            expected=f"server {max(newer.values(), key=version_key)} or later in redis_image",
             observed=", ".join(f"{name} has {has}" for name, has in newer.items()),
             advice="name a newer image; to go back, restore a backup into a new cluster of the older version",
         )
 
 
-def _key(version: str) -> tuple[int, ...]:
+def version_key(version: str) -> tuple[int, ...]:
+    """Return what versions are compared by."""
     return tuple(int(part) for part in version.split(".") if part.isdecimal())

@@ -6,14 +6,17 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from functools import partial
 
+from provisioning.cluster import MANUAL_FAILOVER_SECONDS
 from provisioning.cluster_view import ClusterView
 from provisioning.errors import WaitTimeout
+from provisioning.evidence.info import server_version
 from provisioning.inventory import Node, WantedShard
 from provisioning.live_change import ELECTION_NODE_TIMEOUTS, ConvergenceError, LiveChange
 from provisioning.membership import has_keys
 from provisioning.node_entry import NodeEntry
 from provisioning.open_slots import tell_importers, wait_heir
 from provisioning.resp import Refused
+from provisioning.rolling import version_key
 
 
 def require_known_owners(change: LiveChange) -> None:
@@ -82,7 +85,7 @@ def take_back(change: LiveChange) -> bool:
                 caught_up = partial(change.everyone.caught_up, heir, leader)
                 change.cluster.wait_for(caught_up, f"{heir.full_name} has what its master has", change.budget)
                 change.cluster.call(heir, "CLUSTER", "FAILOVER")
-                wait_heir(change.cluster, slot, heir, change.inventory.nodes, change.budget)
+                wait_heir(change.cluster, slot, heir, change.inventory.nodes, MANUAL_FAILOVER_SECONDS)
         found = True
         if change.pretend:
             break
@@ -155,6 +158,15 @@ def _ids_with_data(change: LiveChange, view: ClusterView) -> Iterator[str]:
 
 
 def _replicate(change: LiveChange, node: Node, leader: Node, leader_id: str) -> None:
+    version, newer = (server_version(change.everyone.info(each)) for each in (node, leader))
+    if node.full_name in change.due and version_key(version) < version_key(newer):
+        raise ConvergenceError(
+            f"{node.full_name} cannot become a replica of {leader.full_name} before it is upgraded",
+            expected="no older server than its master's: it could not load what that sends",
+            observed=f"{version}, its master has {newer}",
+            advice="upgrade first, then add hosts: run this with redis_state: absent for those that are new, and then "
+            "without",
+        )
     try:
         change.cluster.call(node, "CLUSTER", "REPLICATE", leader_id)
     except Refused as refusal:

@@ -100,6 +100,8 @@ def move(
     node_timeout_ms = cluster.inventory.node_timeout_ms
     with ExitStack() as opened:
         links = {name: opened.enter_context(cluster.connection(node)) for name, node in nodes.items()}
+        for source, target in {(batch[0].source, batch[0].target) for batch in ordered}:
+            _end_restores(links[target], nodes[source])  # those of a run that ended in the middle of one
         for batch in ordered:
             source, target = batch[0].source, batch[0].target
             some = [each.slot for each in batch]
@@ -164,7 +166,7 @@ def _move_keys(
     while held := [keys for keys in link.calls(questions) if keys]:
         for keys in held:
             try:
-                _migrate(link, other, target, keys, node_timeout_ms)
+                _migrate(link, other, source, target, keys, node_timeout_ms)
             except Refused as refusal:
                 raise ConvergenceError(
                     f"keys cannot be moved from {source.full_name} to {target.full_name}",
@@ -176,7 +178,7 @@ def _move_keys(
 
 
 def _migrate(
-    link: Connection, other: Connection, target: Node, keys: Sequence[bytes | str], node_timeout_ms: int
+    link: Connection, other: Connection, source: Node, target: Node, keys: Sequence[bytes | str], node_timeout_ms: int
 ) -> None:
     """Move keys together, and one by one where they take long for that. Raises Refused."""
     login = ("AUTH2", target.user, target.password) if target.user else ("AUTH", target.password)
@@ -189,21 +191,24 @@ def _migrate(
     except Refused as refusal:
         if refusal.code != "IOERR":
             raise
-        _end_restores(other)
+        _end_restores(other, source)
         if len(keys) == 1:
             raise
         for key in keys:
-            _migrate(link, other, target, [key], node_timeout_ms)
+            _migrate(link, other, source, target, [key], node_timeout_ms)
 
 
-def _end_restores(target: Connection) -> None:
-    """Close what moves keys to this node: a source that has given up has not called back what is under way.
+def _end_restores(target: Connection, source: Node) -> None:
+    """Close the connections by which a source moves keys to this node; it opens another one for the next keys.
 
-    Carried out after the key has been moved by another MIGRATE it would put an old value over a new one.
+    One that has given up has not called back what is under way: carried out after the key has been moved by another
+    MIGRATE it would put an old value over a new one. A connection over which no key has come yet is known by its host.
     """
     for line in str(target.call("CLIENT", "LIST")).splitlines():
         client = dict(word.partition("=")[::2] for word in line.split(" "))
-        if client.get("cmd", "").lower() == "restore-asking":
+        command, address = client.get("cmd", "").lower(), client.get("addr", "").rpartition(":")[0]
+        beginning = command in ("null", "auth", "select") and address in (source.lan, source.announced)
+        if command == "restore-asking" or beginning:
             with suppress(Refused):  # it has gone by itself
                 target.call("CLIENT", "KILL", "ID", client["id"])
 

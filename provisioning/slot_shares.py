@@ -41,6 +41,7 @@ def move_slots(change: LiveChange, leaders: Sequence[Node]) -> None:
         moves = list(even_moves(after, names))
     else:
         moves = []
+    _require_movable(change, nodes, [*begun, *moves])
     if moves and change.holds:
         change.held = True
         return
@@ -58,6 +59,13 @@ def move_slots(change: LiveChange, leaders: Sequence[Node]) -> None:
     if not change.pretend:
         change.unfinished = change.unfinished or bool(moves)
     _move(change, nodes, entries, [*batches(first, owned), *batches(last, _applied(owned, first))])
+
+
+def _require_movable(change: LiveChange, nodes: Mapping[str, Node], moves: Sequence[SlotMove]) -> None:
+    """Raise ConvergenceError where slots are not to be moved, before anybody notes that they are."""
+    _require_one_database(change, [nodes[name] for name in sorted({each.source for each in moves})])
+    for name in sorted({each.target for each in moves}) if not change.pretend else ():
+        require_copies(change, nodes[name])
 
 
 def _applied(owned: Mapping[str, Collection[int]], moves: Sequence[SlotMove]) -> dict[str, set[int]]:
@@ -90,10 +98,7 @@ def _move(
     entries: Mapping[str, NodeEntry | None],
     ordered: Sequence[Sequence[SlotMove]],
 ) -> None:
-    if not ordered:
-        return
-    _require_one_database(change, [nodes[name] for name in sorted({batch[0].source for batch in ordered})])
-    if change.pretend:
+    if not ordered or change.pretend:
         return
     change.cluster.wait_for(
         lambda: all(change.everyone.state(node) == "ok" for node in nodes.values()),
@@ -130,7 +135,7 @@ def require_copies(change: LiveChange, master: Node) -> None:
             expected=f"a replica that has caught up within {seconds:.0f} s, before others give up what they have",
             observed=f"its link to its master: {link}",
             advice="see why on its host (docker logs), correct it, and run this again: it goes on where it ended; "
-            "where an upgrade is to correct it, run that first, with the hosts that there were before",
+            "where an upgrade is to correct it, run that first, with redis_state: absent for hosts that are new",
         ) from None
 
 

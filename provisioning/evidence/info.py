@@ -24,6 +24,11 @@ def parse_info(text: str) -> dict[str, str]:
     }
 
 
+def server_version(info: Mapping[str, str]) -> str:
+    """Return the server's version that INFO says (Valkey's own where it is one), or nothing."""
+    return info.get("valkey_version") or info.get("redis_version", "")
+
+
 def parse_subfields(text: str) -> dict[str, str]:
     """Read the ``key=value,key=value`` of INFO's ``db0`` and replica lines."""
     return {key: value for key, divided, value in (each.partition("=") for each in text.split(",")) if divided}

@@ -9,6 +9,7 @@ from typing import Any, Self
 
 from provisioning.cluster_nodes import parse_cluster_nodes
 from provisioning.cluster_view import ClusterView
+from provisioning.evidence.info import server_version
 from provisioning.evidence.probe_result import ProbeResult
 from provisioning.evidence.replication import Replication, parse_replication
 from provisioning.evidence.rows import ShardRow, SlotsRow, parse_cluster_shards, parse_cluster_slots
@@ -91,8 +92,7 @@ class NodeEvidence:
     @property
     def version(self) -> str:
         """The server's version (Valkey's own where it is one), or empty."""
-        info = self.info or {}
-        return info.get("valkey_version") or info.get("redis_version", "")
+        return server_version(self.info or {})
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as JSON values, fields that were never part of the target left out."""

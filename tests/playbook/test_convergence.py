@@ -11,6 +11,7 @@ from functools import partial
 import pytest
 
 from fixtures.session import Session
+from provisioning import shard_places
 from provisioning.cluster import REJOIN_SECONDS, Cluster
 from provisioning.convergence import Convergence
 from provisioning.errors import WaitTimeout
@@ -472,6 +473,23 @@ def test_a_replica_that_is_restarted_next_needs_no_link(fresh_cluster: Cluster) 
     assert f"{replica.full_name}: the link to its master is down" in missed.value.observed
 
 
+def test_a_replica_is_upgraded_before_it_follows_a_newer_master(
+    fresh_cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It could not load what that sends, and would have nothing. Both have one version: one is taken for older."""
+    replica, other = fresh_cluster.inventory.replicas[0], fresh_cluster.inventory.masters[0]
+    assert replica.replica_of != other.full_name
+    assert fresh_cluster.call(replica, "CLUSTER", "REPLICATE", fresh_cluster.ids()[other.full_name]) == "OK"
+    fresh_cluster.wait_replica(replica, other, fresh_cluster.rejoin_budget)
+    older = fresh_cluster.info(replica)["run_id"]
+    monkeypatch.setattr(shard_places, "server_version", lambda info: "7.0.15" if info["run_id"] == older else "8.0.2")
+    with pytest.raises(
+        ConvergenceError, match=f"{replica.full_name} cannot become a replica of .* before it is upgrad"
+    ):
+        Convergence(fresh_cluster.inventory, due=(replica.full_name,)).run()
+    assert fresh_cluster.roles()[replica.full_name] == f"replica of {other.full_name}"
+
+
 def test_a_bus_port_is_not_changed_on_a_live_cluster(fresh_cluster: Cluster) -> None:
     """Nobody listens at another one: announced, it would take away every failover. Nothing is set."""
     node = fresh_cluster.inventory.nodes[0]
@@ -795,8 +813,11 @@ def test_nothing_is_moved_to_a_master_whose_replica_has_no_copy(departure: Depar
     target = departure.rest.masters[1]
     (replica,) = [node for node in departure.rest.replicas if node.replica_of == target.full_name]
     unlink(departure.whole, replica, target)
-    with pytest.raises(ConvergenceError, match=f"{replica.full_name} has no copy of what {target.full_name} has"):
-        departure.run()
+    for holds in (True, False):
+        change = Convergence(departure.rest, leaving=(departure.leaving,), holds=holds)
+        with pytest.raises(ConvergenceError, match=f"{replica.full_name} has no copy of what {target.full_name} has"):
+            change.run()
+        assert not change.held
     owned = {entry.address: sum(map(len, entry.slots)) for entry in departure.whole.view(target).masters}
     assert owned[departure.led.address] > 0
     assert owned[target.address] == SLOTS // 4
@@ -997,9 +1018,10 @@ def test_slots_with_keys_in_another_database_are_not_moved(
             second.full_name: replace(second, slots=(one, *second.slots)),
         }
     )
-    for pretend in (True, False):
+    for change in (Convergence(wanted, pretend=True), Convergence(wanted, holds=True), Convergence(wanted)):
         with pytest.raises(ConvergenceError, match="it has keys in other databases than 0"):
-            Convergence(wanted, pretend).run()
+            change.run()
+        assert not change.held
     with cluster.connection(first) as link:
         assert link.calls([("SELECT", 1), ("GET", key)]) == ["OK", "value"]
 
