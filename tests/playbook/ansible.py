@@ -21,9 +21,6 @@ PLAYBOOK = ROOT / "provisioning" / "playbook.yaml"
 TEARDOWN = ROOT / "provisioning" / "teardown.yaml"
 COMMAND = Path(sys.executable).with_name("ansible-playbook")
 
-WITH_US = ("setpriv", "--pdeathsig", "KILL")
-"""It ends with who started it, also where that is killed: alone it would wait for ever for hosts that are gone."""
-
 PLAY_SECONDS = 400
 """Budget for one run: 35 to 60 s from nothing on an idle machine."""
 
@@ -95,7 +92,7 @@ def play(
     login = {"REDIS_GAUNTLET_PASSWORD": password} if password else {}
     began = time.monotonic()
     running = subprocess.Popen(
-        [*WITH_US, str(COMMAND), "-i", str(inventory), str(playbook), *arguments],
+        [*with_us(os.getpid()), str(COMMAND), "-i", str(inventory), str(playbook), *arguments],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -118,6 +115,15 @@ def play(
             kill(running)
     assert not waiting, f"never printed: {', '.join(waiting)}\n{''.join(said)}"
     return Played(running.returncode, "".join(said), time.monotonic() - began)
+
+
+def with_us(starter: int) -> tuple[str, ...]:
+    """Return what a command begins with that ends with its starter, a process id, also where that is killed.
+
+    Alone a run would wait for ever for hosts that are gone. Where the starter has died before the kernel was told, it
+    does not begin.
+    """
+    return ("setpriv", "--pdeathsig", "KILL", "sh", "-c", f'[ "$PPID" = {starter} ] && exec "$@"', "sh")
 
 
 def kill(run: subprocess.Popen[str]) -> None:
