@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,9 +10,11 @@ import pytest
 
 from fixtures.history.failover import failover_bound
 from provisioning.cluster import Cluster
+from provisioning.errors import SimulationError
 from provisioning.evidence.redirect import parse_redirect
 from provisioning.hosts.simulated import File, SimulatedHost
 from provisioning.inventory import Inventory, Node
+from provisioning.resp import Refused
 from tests.launched import Launched
 from tests.playbook.conftest import Building, Site
 
@@ -28,6 +31,9 @@ protected-mode no
 """The original's five lines, and what the official image adds: Debian's packages would refuse remote clients."""
 
 CHECK_SECONDS = "20"
+"""For a redis-cli: much more than a node timeout, after which a handshake without an answer is given up."""
+
+ADD_TRIES = 3
 
 BYSTANDER = "bystander"
 """A container on each host that is none of the cluster's."""
@@ -37,6 +43,26 @@ BYSTANDER = "bystander"
 def site(building: Building) -> Site:
     """Hosts with an engine each, and nothing on them."""
     return building(redis_network_mode="published")
+
+
+def add_by_hand(site: Site, cluster: Cluster, node: Node, first: Node, master_id: str) -> None:
+    """Add a replica as the original's user did.
+
+    With such addresses a handshake may be lost, for whose end redis-cli waits for ever. Then its user begins again.
+    """
+    behind = ("--cluster-slave", "--cluster-master-id", master_id)
+    for left in reversed(range(ADD_TRIES)):
+        before = str(cluster.call(node, "CLUSTER", "MYID"))
+        try:
+            cli(site, first, "--cluster", "add-node", node.address, first.address, *behind)
+            return
+        except SimulationError:
+            if not left:
+                raise
+        cluster.call(node, "CLUSTER", "RESET", "HARD")
+        for other in cluster.inventory.nodes:
+            with suppress(Refused):  # it has not heard of it
+                cluster.call(other, "CLUSTER", "FORGET", before)
 
 
 @pytest.fixture(scope="module")
@@ -63,8 +89,7 @@ def original(site: Site) -> Inventory:
     cli(site, first, "--cluster", "create", *masters, "--cluster-yes")
     ids = cluster.ids()
     for node in wanted.replicas:
-        behind = ("--cluster-slave", "--cluster-master-id", ids[node.replica_of])
-        cli(site, first, "--cluster", "add-node", node.address, first.address, *behind)
+        add_by_hand(site, cluster, node, first, ids[node.replica_of])
     cluster.wait_for(
         lambda: (
             all(cluster.state(node) == "ok" for node in made.nodes)
