@@ -122,8 +122,8 @@ def _open(links: Mapping[str, Connection], ids: Mapping[str, str], moves: Sequen
 
 
 def _deadline(commands: Sequence[object]) -> float:
-    """Return seconds for these SETSLOTs: Valkey answers each when its replicas have it, or after 2 s."""
-    return DEADLINE_SECONDS * len(commands)
+    """Return seconds for these SETSLOTs: Valkey answers each when its replicas have it, or after 2 s; and 2 s more."""
+    return DEADLINE_SECONDS * (len(commands) + 1)
 
 
 def _settle(link: Connection, commands: Sequence[Sequence[str | int]]) -> None:

@@ -417,6 +417,8 @@ def test_what_was_given_up_is_not_carried_out_later(fresh_cluster: Cluster) -> N
     Keys move one by one after that, over another connection; the target has closed the first.
     """
     source, target = fresh_cluster.inventory.masters[:2]
+    if "valkey_version" in fresh_cluster.info(source):
+        pytest.skip("its SETSLOT waits for replicas, until no packet is lost any more")
     host = fresh_cluster.simulated.host_of(target)
     first, second = source.slots[0].first, source.slots[0].first + 1
     keys = [key_in_slot(first, "0:"), *(key_in_slot(second, f"{n}:") for n in range(KEYS_AT_ONCE))]
