@@ -94,7 +94,7 @@ class Convergence(LiveChange):
 
     def _require_copies(self, leaders: Sequence[Node]) -> None:
         """Before what leaves drops what it has: see ``require_copies``. Raises ConvergenceError."""
-        if set(self.members()) & set(self.leavers):
+        if self.known_leavers():
             for leader in leaders:
                 require_copies(self, leader)
 

@@ -111,14 +111,18 @@ class LiveChange:
         """Seconds for anything that is waited for."""
         return max(self.patience, self.cluster.rejoin_budget)
 
-    def members(self) -> list[Node]:
-        """Return the inventory's nodes, and of those that leave the ones that some of these still know.
+    def known_leavers(self) -> list[Node]:
+        """Return those that leave of which a node of the inventory still knows.
 
         What is on a host that has left already is somebody else's, and so is its password.
         """
         views = self.cluster.views().values() if self.leaving else ()
         known = {address for view in views if view is not None for address in view.by_address}
-        return [*self.inventory.nodes, *(node for node in self.leavers if node.address in known)]
+        return [node for node in self.leavers if node.address in known]
+
+    def members(self) -> list[Node]:
+        """Return the inventory's nodes and the known leavers."""
+        return [*self.inventory.nodes, *self.known_leavers()]
 
     def ids(self) -> dict[str, str]:
         """Return the id of every node of the inventory by full name, as each says itself."""

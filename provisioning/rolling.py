@@ -22,8 +22,8 @@ def rolling_order(cluster: Cluster, names: Collection[str]) -> list[str]:
     First those that are down anyway, or have no link to their master (a newer one's data may be what an older server
     cannot load), then replicas, then masters, by the roles that they have now.
     """
-    views = cluster.views()
     evidence = collect(cluster.inventory, questions=MEMBERSHIP, redirects=False)
+    views = {node.name: node.view for node in evidence.nodes}
     linked = {node.name for node in evidence.nodes if node.replication is not None and node.replication.link_up}
 
     def rank(name: str) -> int:

@@ -158,15 +158,8 @@ def _ids_with_data(change: LiveChange, view: ClusterView) -> Iterator[str]:
 
 
 def _replicate(change: LiveChange, node: Node, leader: Node, leader_id: str) -> None:
-    version, newer = (server_version(change.everyone.info(each)) for each in (node, leader))
-    if node.full_name in change.due and version_key(version) < version_key(newer):
-        raise ConvergenceError(
-            f"{node.full_name} cannot become a replica of {leader.full_name} before it is upgraded",
-            expected="no older server than its master's: it could not load what that sends",
-            observed=f"{version}, its master has {newer}",
-            advice="upgrade first, then add hosts: run this with redis_state: absent for those that are new, and then "
-            "without",
-        )
+    if node.full_name in change.due:
+        _require_no_newer(change, node, leader)
     try:
         change.cluster.call(node, "CLUSTER", "REPLICATE", leader_id)
     except Refused as refusal:
@@ -177,6 +170,19 @@ def _replicate(change: LiveChange, node: Node, leader: Node, leader_id: str) -> 
             advice="find out what its keys are (SCAN on it); if they are given up: FLUSHALL on it, and run this again",
         ) from None
     change.cluster.wait_replica(node, leader, change.budget)
+
+
+def _require_no_newer(change: LiveChange, node: Node, leader: Node) -> None:
+    """Raise ConvergenceError where the leader has a newer server than a node that is not upgraded yet."""
+    version, newer = (server_version(change.everyone.info(each)) for each in (node, leader))
+    if version_key(version) < version_key(newer):
+        raise ConvergenceError(
+            f"{node.full_name} cannot become a replica of {leader.full_name} before it is upgraded",
+            expected="no older server than its master's: it could not load what that sends",
+            observed=f"{version}, its master has {newer}",
+            advice="upgrade first, then add hosts: run this with redis_state: absent for those that are new, and then "
+            "without",
+        )
 
 
 def _leader(change: LiveChange, shard: WantedShard, view: ClusterView, ids: Mapping[str, str]) -> Node:
@@ -214,8 +220,7 @@ def wait_succeeded(change: LiveChange) -> None:
     """
     if not change.leavers:
         return
-    leaving = [node for node in change.members() if node in change.leavers]
-    silent = {node.address: node for node in leaving if not change.everyone.answers(node)}
+    silent = {node.address: node for node in change.known_leavers() if not change.everyone.answers(node)}
     owning: list[NodeEntry] = []
 
     def succeeded() -> bool:
