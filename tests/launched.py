@@ -25,8 +25,8 @@ ROOT = Path(__file__).resolve().parents[1]
 LAUNCHER = ("-m", "pytest", "-c", str(ROOT / "pytest.ini"), "-p", "fixtures.options")
 """What provisioning/setup/pytest.sh calls Python with."""
 
-SECONDS = 180
-"""Budget for one run: seconds on an idle machine, many times that on a loaded one."""
+SECONDS = 600
+"""A run that takes longer hangs: seconds on an idle machine, many times that on a loaded one."""
 
 WITHOUT_ENGINE = {"DOCKER_HOST": "unix:///nonexistent", "PATH": "/nonexistent"}
 """No engine answers, and there is no docker command."""

@@ -21,8 +21,8 @@ PLAYBOOK = ROOT / "provisioning" / "playbook.yaml"
 TEARDOWN = ROOT / "provisioning" / "teardown.yaml"
 COMMAND = Path(sys.executable).with_name("ansible-playbook")
 
-PLAY_SECONDS = 400
-"""Budget for one run: 35 to 60 s from nothing on an idle machine."""
+PLAY_SECONDS = 1500
+"""A run that takes longer hangs: 35 to 60 s from nothing on an idle machine, 500 s at a load of 20 on two cores."""
 
 ENVIRONMENT = {
     "ANSIBLE_NOCOLOR": "1",
@@ -82,7 +82,8 @@ def play(
     """Run the playbook; the password, if there is one, is in the environment.
 
     ``environment`` is added to it. ``at``: what happens once, when a line with that text is printed; the run's
-    output waits meanwhile. A run that hangs is killed. Raises AssertionError for a text that was never printed.
+    output waits meanwhile. Raises AssertionError for a run that hangs, which is killed, and for a text that was never
+    printed.
     """
     known = {
         name: value
@@ -100,7 +101,13 @@ def play(
         env={**known, **ENVIRONMENT, **login, **environment},
         start_new_session=True,
     )
-    hanging = threading.Timer(PLAY_SECONDS, kill, [running])
+    hangs = threading.Event()
+
+    def end() -> None:
+        hangs.set()
+        kill(running)
+
+    hanging = threading.Timer(PLAY_SECONDS, end)
     hanging.start()
     waiting, said = dict(at), []
     try:
@@ -113,6 +120,7 @@ def play(
         hanging.cancel()
         if running.poll() is None:
             kill(running)
+    assert not hangs.is_set(), f"the playbook hangs: killed after {PLAY_SECONDS} s\n{''.join(said)}"
     assert not waiting, f"never printed: {', '.join(waiting)}\n{''.join(said)}"
     return Played(running.returncode, "".join(said), time.monotonic() - began)
 

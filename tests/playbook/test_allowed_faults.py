@@ -26,7 +26,7 @@ from provisioning.hosts.harm_claim import CHANGING, MARK
 from provisioning.hosts.remote_servers import UNIT
 from provisioning.hosts.simulated import File
 from provisioning.real_site import LONGEST_HARM, RealSite
-from tests.launched import LAUNCHER, ROOT, Launched, launched
+from tests.launched import LAUNCHER, ROOT, SECONDS, Launched, launched
 from tests.playbook.conftest import Building, Site, run_ids
 
 pytestmark = [pytest.mark.destructive, pytest.mark.slow]
@@ -361,31 +361,36 @@ def killed_while_down(site: Site, folder: Path, state: Path) -> None:
     """SIGKILL a run while the servers of the first victim are down."""
     cluster = site.cluster
     victims = site.inventory.host(VICTIM).nodes
-    with begun(site, folder, state) as run:
-        cluster.wait_for(
-            lambda: all(cluster.state(node) == "unreachable" for node in victims),
-            f"the servers of {VICTIM} are dead",
-            cluster.rejoin_budget + 20 * cluster.inventory.node_timeout,
-        )
+    said = folder / "said.txt"
+
+    def harmed() -> bool:
+        assert run.poll() is None, f"the run has ended before it harmed anybody\n{said.read_text()}"
+        return all(cluster.state(node) == "unreachable" for node in victims)
+
+    with begun(site, said, state) as run:
+        cluster.wait_for(harmed, f"the servers of {VICTIM} are dead", SECONDS)
         run.send_signal(signal.SIGKILL)
         run.wait()
     assert all(cluster.state(node) == "unreachable" for node in victims)
 
 
 @contextmanager
-def begun(site: Site, folder: Path, state: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """Begin a run that harms the first victim; it is ended with the block."""
+def begun(site: Site, said: Path, state: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """Begin a run that harms the first victim, with its terminal in a file; it is ended with the block."""
     known = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "REDIS_GAUNTLET_"))}
     ours = {"REDIS_GAUNTLET_PASSWORD": site.password, "REDIS_GAUNTLET_STATE": str(state), "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, *LAUNCHER, "-p", "no:cacheprovider", "--report", str(folder / "report")]
-    with subprocess.Popen(
-        [*command, *harming(site, VICTIM)],
-        cwd=ROOT,
-        env={**known, **ours},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    ) as run:
+    command = [sys.executable, *LAUNCHER, "-p", "no:cacheprovider", "--report", str(said.parent / "report")]
+    with (
+        said.open("wb") as terminal,
+        subprocess.Popen(
+            [*command, *harming(site, VICTIM)],
+            cwd=ROOT,
+            env={**known, **ours},
+            stdin=subprocess.DEVNULL,
+            stdout=terminal,
+            stderr=subprocess.STDOUT,
+        ) as run,
+    ):
         try:
             yield run
         finally:

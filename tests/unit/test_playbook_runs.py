@@ -1,4 +1,4 @@
-"""A run of the playbook that a test starts does not outlive the test."""
+"""A run of the playbook that a test starts does not outlive the test, and one that hangs is said to."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from provisioning.waiting import wait_until
-from tests.playbook.ansible import ROOT, with_us
+from tests.playbook import ansible
+from tests.playbook.ansible import ROOT, play, with_us
 
 pytestmark = pytest.mark.unit
 
@@ -49,3 +50,14 @@ def test_it_does_not_begin_without_who_started_it() -> None:
     for starter, said in ((os.getpid(), "begun\n"), (os.getppid(), "")):
         run = subprocess.run([*with_us(starter), "echo", "begun"], capture_output=True, text=True, check=False)
         assert (run.stdout, run.stderr) == (said, "")
+
+
+def test_one_that_hangs_is_killed_and_said_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With what it had printed by then: a bare exit code of -9 would be taken for another test's kill."""
+    hanging = tmp_path / "ansible-playbook"
+    hanging.write_text("#!/bin/sh\necho TASK that hangs\nexec sleep 60\n")
+    hanging.chmod(0o755)
+    monkeypatch.setattr(ansible, "COMMAND", hanging)
+    monkeypatch.setattr(ansible, "PLAY_SECONDS", 1)
+    with pytest.raises(AssertionError, match="hangs: killed after 1 s\nTASK that hangs"):
+        play(tmp_path / "inventory.yaml", "")
