@@ -101,13 +101,7 @@ def play(
         env={**known, **ENVIRONMENT, **login, **environment},
         start_new_session=True,
     )
-    hangs = threading.Event()
-
-    def end() -> None:
-        hangs.set()
-        kill(running)
-
-    hanging = threading.Timer(PLAY_SECONDS, end)
+    hanging = threading.Timer(PLAY_SECONDS, kill, [running])
     hanging.start()
     waiting, said = dict(at), []
     try:
@@ -120,9 +114,10 @@ def play(
         hanging.cancel()
         if running.poll() is None:
             kill(running)
-    assert not hangs.is_set(), f"the playbook hangs: killed after {PLAY_SECONDS} s\n{''.join(said)}"
+    seconds = time.monotonic() - began
+    assert seconds < PLAY_SECONDS, f"the playbook hangs: killed after {PLAY_SECONDS} s\n{''.join(said)}"
     assert not waiting, f"never printed: {', '.join(waiting)}\n{''.join(said)}"
-    return Played(running.returncode, "".join(said), time.monotonic() - began)
+    return Played(running.returncode, "".join(said), seconds)
 
 
 def with_us(starter: int) -> tuple[str, ...]:
