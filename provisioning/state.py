@@ -35,16 +35,18 @@ def state_dir() -> Path:
 
 
 @contextmanager
-def held(name: str, waiting: Callable[[], None] | None = None) -> Iterator[None]:
+def held(name: str, waiting: Callable[[], None] | None = None, *, shared: bool = False) -> Iterator[None]:
     """Hold the lock ``name`` of this user for the length of the block; wait for whoever has it.
 
-    ``waiting`` is called once if there is a wait. The kernel frees the lock of a process that dies.
+    ``waiting`` is called once if there is a wait. Those who want it ``shared`` have it at the same time as each
+    other. The kernel frees the lock of a process that dies.
     """
+    kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
     with (state_dir() / f"{name}.lock").open("w") as file:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file, kind | fcntl.LOCK_NB)
         except BlockingIOError:
             if waiting:
                 waiting()
-            fcntl.flock(file, fcntl.LOCK_EX)
+            fcntl.flock(file, kind)
         yield

@@ -43,22 +43,34 @@ _TITLE = re.compile(r"((?:\S*/)?(?:redis|valkey)-server [^\s=]*:(\d+)(?: \[\w+\]
 _ENGINE = re.compile(r"(\S*dockerd)(?!\S).*")
 
 DIAL = f"""\
+bash -c '
 dial() {{
-timeout {CONNECT_SECONDS} bash -c 'exec 3<>"/dev/tcp/$1/$2"' dial "$1" "$2" 2>/dev/null
-case $? in 0) echo "connect $1:$2 open";; 1|124) echo "connect $1:$2 closed";; esac
+exec 4< <(echo "$BASHPID"; {{ : 3<>"/dev/tcp/$1/$2"; }} 2>/dev/null && echo open || echo closed)
+read -r dialler <&4 || return
+until read -r -t {CONNECT_SECONDS} said <&4
+do
+[ $? -gt 128 ] || return
+state= && read -r _ _ state _ <"/proc/$dialler/stat"
+[ "$state" = S ] && said=closed && kill "$dialler" && break
+done
+echo "connect $1:$2 $said"
 }}
-began=$(date +%s) dialled=0
+dialled=0 SECONDS=0
 while read -r host port
 do
-dial "$host" "$port" </dev/null &
+dial "$host" "$port" </dev/null 2>/dev/null &
 dialled=$((dialled + 1))
 [ $((dialled % {DIALLED_AT_ONCE})) -eq 0 ] || continue
 wait
-[ $(($(date +%s) - began)) -lt {DIAL_SECONDS} ] || break
-done <<'END'"""
+[ $SECONDS -lt {DIAL_SECONDS} ] || break
+done
+wait
+' <<'END'"""
 """Dials the addresses that follow, one ``host port`` a line up to ``END``; they are data and nothing else.
 
-The end of ``timeout`` tells: 1 is refused or no way there, 124 no answer; anything else says nothing of the port.
+Each is dialled by a process of its own, whose time begins when it runs. One that is over its time has had no
+answer if it sleeps; one that the host has given no processor for so long has the same time once more. Whoever
+ends without a word says nothing of the port.
 """
 
 OF_REMOTE = (
@@ -98,7 +110,6 @@ def look_script(host: Host, targets: Iterable[tuple[str, int]], *, remote: bool)
             DIAL,
             *(f"{ip} {port}" for ip, port in targets),
             "END",
-            "wait",  # before the rest: output in blocks must not be cut by lines of the connects
             "ps -o sid= $$ | sed 's/^/session /'",
             "ps -ww -eo sid=,pid=,ppid=,uid=,gid=,args= | sed 's/^/process /'",
             "for pid in $(ps -eo pid=,args= | awk '/-server .*:[0-9]/{print $1}')",

@@ -34,6 +34,12 @@ WAY_SECONDS = 1.0
 START_SECONDS = 60
 """How much of a container's log is read for what the server said when it started."""
 
+NO_ANSWER = "no answer from the host within"
+"""How it begins, why something is missing, where a host took too long; the seconds follow."""
+
+TIMED_OUT = 124
+"""How timeout(1) ends where it ended the command."""
+
 OF_SCRIPT = ("reachable_ports", "listening", "processes", "directives", "open_files")
 """Fields that are missing where the script could not be run."""
 
@@ -115,7 +121,7 @@ def look_at_hosts(
         if simulation is not None or host.name in accesses
     }
     done = side_by_side(jobs, seconds)
-    silent = dict.fromkeys(OF_HOST, f"no answer from the host within {seconds:.0f} s")
+    silent = dict.fromkeys(OF_HOST, f"{NO_ANSWER} {seconds:.0f} s")
     return tuple(done[name] or HostEvidence(name, not_collected=silent) for name in jobs)
 
 
@@ -179,12 +185,13 @@ def _run_inside(container: str, script: str, seconds: float) -> str:
     Not by testinfra, whose ``docker exec`` has no end where the container is paused in the middle.
     """
     command = ["docker", "exec", container, "timeout", f"{seconds - WAY_SECONDS:.1f}", "bash", "-c", script]
+    late = SimulationError("a host gives no answer", observed=f"{NO_ANSWER} {seconds:.0f} s")
     try:
         ended = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=seconds, check=False)
     except subprocess.TimeoutExpired:
-        raise SimulationError(
-            "a host gives no answer", observed=f"no answer from the host within {seconds:.0f} s"
-        ) from None
+        raise late from None
+    if ended.returncode == TIMED_OUT:
+        raise late
     if ended.returncode:
         said = ended.stderr.decode("utf-8", "replace").strip() or "no message"
         raise SimulationError(

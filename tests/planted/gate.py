@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Collection
 from typing import TypeVar
 
+from fixtures.rules.finding import Finding
 from fixtures.rules.judge import Judgement, Verdict, judge
 from fixtures.rules.needs import ON_HOSTS, Need
 from fixtures.rules.registry import RULES
@@ -62,6 +63,14 @@ class Gate:
             return seen.verdict is Verdict.HOLDS and not seen.findings
 
         self._wait(whole, "no finding")
+
+    def failover_given_up(self, repaired: Collection[Finding]) -> bool:
+        """True where these findings were repaired by a manual failover and the same ones are there again.
+
+        A server gives a manual failover up after 5 s (CLUSTER_MF_TIMEOUT), which its log alone tells.
+        """
+        asked = {(found.rule, found.subject) for found in repaired if "CLUSTER FAILOVER" in found.repair}
+        return bool(asked) and asked <= {(found.rule, found.subject) for found in self.look().findings}
 
     def wait_found(self, plant: Plant, subjects: Collection[str]) -> None:
         """Wait until the plant's rule finds exactly these subjects. Raises Missed."""

@@ -140,7 +140,7 @@ def test_nothing_is_found_while_the_machine_is_busy(whole: Cluster, watched: Wat
     """With twice as many busy processes as processors, and keys in the cluster, no look says anything."""
     fill(whole)
     with burning():
-        watched(whole).keep(WHILE_BUSY)
+        watched(whole).keep_while_busy(WHILE_BUSY)
 
 
 @pytest.mark.slow
@@ -152,7 +152,7 @@ def test_nothing_is_found_while_the_cluster_is_written_to(
     busy = garden.build(replace(garden.layout, settings=settings))
     try:
         with writing(busy, size):
-            watched(busy).keep(WHILE_BUSY)
+            watched(busy).keep_while_busy(WHILE_BUSY)
         evicted = {int(busy.info(node)["evicted_keys"]) > 0 for node in busy.inventory.masters}
         assert evicted == {settings is CACHE}
         watched(busy).keep(AFTERWARDS)

@@ -24,6 +24,7 @@ from provisioning.evidence.hosts_look import WAY_SECONDS, look_everywhere
 from provisioning.inventory import Node
 from provisioning.waiting import wait_until
 from provisioning.written_inventory import write_inventory
+from tests.planted.burden import quiet
 from tests.planted.lent import lent
 from tests.planted.silence import ALL_SECONDS, EVERYTHING, SILENCES, Silence, black_holed, frozen, paused
 
@@ -59,8 +60,8 @@ INTERRUPTED_SECONDS = 2.0
 
 @pytest.fixture
 def whole(request: pytest.FixtureRequest, garden: Supply) -> Iterator[Cluster]:
-    """The worker's cluster of the default layout, to be broken."""
-    with lent(request, garden, to_break=True) as cluster:
+    """The worker's cluster of the default layout, to be broken, on a machine that nobody burdens meanwhile."""
+    with lent(request, garden, to_break=True) as cluster, quiet():
         yield cluster
 
 

@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
+from fixtures.rules.finding import Finding
 from provisioning.cluster import Cluster
+from provisioning.errors import WaitTimeout
 from tests.planted.gate import Gate
 from tests.planted.plant import Plant
 from tests.planted.plants import all_plants
@@ -35,11 +37,18 @@ def test_a_planted_defect_is_found_and_repaired(
         witness(plant, bed)
         gate.seen = None
 
+    repaired: tuple[Finding, ...] = ()
     for step in range(len(plant.steps)):
-        seen = gate.wait_step(plant, step)
+        repaired = gate.wait_step(plant, step).of(plant.steps[step])
         if plant.by_hand and not step:
             plant.by_hand(bed)
         else:
-            repair(bed, seen.of(plant.steps[step]))
+            repair(bed, repaired)
         gate.seen = None
-    gate.wait_whole()
+    try:
+        gate.wait_whole()
+    except WaitTimeout:
+        if not gate.failover_given_up(repaired):
+            raise
+        repair(bed, repaired)  # as who sees the finding again would
+        gate.wait_whole()

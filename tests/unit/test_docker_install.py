@@ -85,6 +85,27 @@ def test_lock_makes_the_second_wait(monkeypatch: pytest.MonkeyPatch, tmp_path: P
     assert entered.is_set()
 
 
+def test_those_who_share_a_lock_do_not_wait_for_each_other(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Who wants it alone waits for the last of them."""
+    monkeypatch.setenv("REDIS_GAUNTLET_STATE", str(tmp_path))
+    waiting, entered = threading.Event(), threading.Event()
+
+    def alone() -> None:
+        with held("one", waiting.set):
+            entered.set()
+
+    def fails_to_wait() -> None:
+        raise AssertionError("one who shares the lock waits")
+
+    with held("one", shared=True), held("one", fails_to_wait, shared=True):
+        thread = threading.Thread(target=alone)
+        thread.start()
+        assert waiting.wait(5)
+        assert not entered.is_set()
+    thread.join(5)
+    assert entered.is_set()
+
+
 def test_state_directory_is_private(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """The state directory is where the environment says, and only its owner may look into it."""
     monkeypatch.delenv("REDIS_GAUNTLET_STATE", raising=False)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import socket
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,10 +19,11 @@ from fixtures.rules.catalogue import catalogue
 from fixtures.rules.judge import judge
 from provisioning.evidence import HostEvidence
 from provisioning.evidence.collect import LOOK_SECONDS, REST_SECONDS
-from provisioning.evidence.host_script import DIALLED_AT_ONCE, look_script, read_look
+from provisioning.evidence.host_script import CONNECT_SECONDS, DIALLED_AT_ONCE, look_script, read_look
 from provisioning.evidence.hosts_look import WAY_SECONDS, look_at_hosts, look_everywhere
 from provisioning.hosts.simulated import Exit
 from provisioning.inventory import Inventory
+from provisioning.waiting import wait_until
 from tests.unit.listing import M1, R1, node_changed, seen_by_all, wanted
 from tests.unit.test_resp import serving
 
@@ -32,6 +35,12 @@ PORT_RULES = ("client-port-closed", "bus-port-closed")
 AOF_CUT_SAID = "AOF x.incr.aof loaded anyway because aof-load-truncated is enabled"
 MOST_IN_ONE_ARGUMENT = 128 * 1024
 """What Linux takes as one argument of a command (execve(2), MAX_ARG_STRLEN)."""
+
+SCRIPT_SECONDS = 30
+"""A guard against hanging: the script takes a tenth of a second, and CONNECT_SECONDS where an address is silent."""
+
+DIALLER_DEPTH = 4
+"""The script's shell, the bash in it, one shell for each address, and in that the process that dials."""
 
 
 @dataclass
@@ -47,7 +56,9 @@ class Here:
 def shell(script: str, path: str = os.environ["PATH"]) -> str:
     """Return what the shell of this machine prints for that script."""
     command = ["/bin/sh", "-c", script]
-    return subprocess.run(command, env={"PATH": path}, capture_output=True, text=True, timeout=30, check=False).stdout
+    return subprocess.run(
+        command, env={"PATH": path}, capture_output=True, text=True, timeout=SCRIPT_SECONDS, check=False
+    ).stdout
 
 
 def alone(host: str = "redis-host-1") -> Inventory:
@@ -61,6 +72,41 @@ def tools(folder: Path, **scripts: str) -> str:
         (folder / name).write_text(f"#!/bin/sh\n{script}\n", encoding="ascii")
         (folder / name).chmod(0o755)
     return f"{folder}:{os.environ['PATH']}"
+
+
+@contextmanager
+def silent() -> Iterator[socket.socket]:
+    """Yield a socket that listens on every address of loopback and whose queue is full: who dials has no answer."""
+    with socket.create_server(("0.0.0.0", 0), backlog=0) as listening, ExitStack() as queue:
+        with suppress(TimeoutError):
+            while True:
+                queue.enter_context(socket.create_connection(("127.0.0.1", listening.getsockname()[1]), timeout=0.3))
+        yield listening
+
+
+@contextmanager
+def dialling(port: int) -> Iterator[tuple[subprocess.Popen[str], int]]:
+    """Yield the script of a look that dials this port of loopback, and the process that dials."""
+    command = ["/bin/sh", "-c", look_script(HOST, [("127.0.0.1", port)], remote=False)]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as script:
+        try:
+            yield script, wait_until(lambda: dialler_of(script.pid), "a process that dials", SCRIPT_SECONDS)
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(script.pid, signal.SIGKILL)
+
+
+def dialler_of(script: int) -> int | None:
+    """Return the process that waits for an answer, None as long as there is none."""
+    listing = subprocess.run(["ps", "-s", str(script), "-o", "pid=,ppid="], capture_output=True, text=True, check=False)
+    parents = {int(pid): int(parent) for pid, parent in map(str.split, listing.stdout.splitlines())}
+
+    def depth(pid: int) -> int:
+        return 1 + depth(parents[pid]) if pid in parents else 0
+
+    return next((pid for pid in parents if depth(pid) == DIALLER_DEPTH), None)
 
 
 def seen(targets: Iterable[tuple[str, int]], path: str = os.environ["PATH"]) -> HostEvidence:
@@ -102,11 +148,32 @@ def test_a_redirect_to_no_address_is_not_dialled_and_makes_the_verdict_unknown()
     assert [rule for rule, _ in judgement.not_collected] == ["moved-to-unreachable-address"]
 
 
-@pytest.mark.parametrize(("code", "reached"), [(0, True), (1, False), (124, False), (127, None), (137, None)])
-def test_only_an_end_that_tells_of_the_port_counts(tmp_path: Path, code: int, reached: bool | None) -> None:
-    """Refused and no answer are closed; a tool that could not be run says nothing."""
-    ports = seen([("127.0.0.1", 1)], tools(tmp_path, timeout=f"exit {code}")).reachable_ports
-    assert (ports or {}).get("127.0.0.1:1") is reached
+def test_refused_and_no_answer_are_closed() -> None:
+    """Of an address that takes connections, one that refuses them and one that is silent only the first is open."""
+    with socket.create_server(("127.0.0.1", 0)) as listening, silent() as mute:
+        addresses = [("127.0.0.1", each.getsockname()[1]) for each in (listening, mute)]
+        found = seen([*addresses, ("127.0.0.1", 1)]).reachable_ports
+    assert found == {"127.0.0.1:1": False, **{f"{ip}:{port}": n == 0 for n, (ip, port) in enumerate(addresses)}}
+
+
+def test_a_dial_that_the_host_does_not_run_is_not_called_closed() -> None:
+    """Whoever got no processor for the whole of its time has had no answer for want of asking."""
+    with silent() as mute, dialling(port := mute.getsockname()[1]) as (script, dialler):
+        os.kill(dialler, signal.SIGSTOP)
+        mute.listen()  # there is room in the queue now: the kernel connects without it
+        with pytest.raises(subprocess.TimeoutExpired):
+            script.communicate(timeout=CONNECT_SECONDS + 1)
+        os.kill(dialler, signal.SIGCONT)
+        said, _ = script.communicate(timeout=SCRIPT_SECONDS)
+    assert read_look(HOST, said, remote=False).reachable_ports == {f"127.0.0.1:{port}": True}
+
+
+def test_a_dial_that_ends_without_a_word_says_nothing_of_the_port() -> None:
+    """As where it is killed, or no process can be made for it."""
+    with silent() as mute, dialling(mute.getsockname()[1]) as (script, dialler):
+        os.kill(dialler, signal.SIGKILL)
+        said, _ = script.communicate(timeout=SCRIPT_SECONDS)
+    assert read_look(HOST, said, remote=False).reachable_ports == {}
 
 
 def test_a_host_without_tools_says_which(tmp_path: Path) -> None:
@@ -121,18 +188,13 @@ def test_a_host_without_tools_says_which(tmp_path: Path) -> None:
     }
 
 
-def test_many_addresses_are_dialled_in_batches(tmp_path: Path) -> None:
-    """No more shells at once than a batch has, and the script is one that may be handed over as an argument."""
-    log = tmp_path / "log"
-    path = tools(tmp_path, timeout=f"echo begin >> {log}; echo end >> {log}; exit 1")
-    targets = [(f"127.0.{n // 250}.{n % 250 + 1}", 6379) for n in range(3 * DIALLED_AT_ONCE)]
-    found = seen(targets, path).reachable_ports or {}
-    at_once = most = 0
-    for line in log.read_text(encoding="ascii").split():
-        at_once += 1 if line == "begin" else -1
-        most = max(most, at_once)
-    assert 0 < most <= DIALLED_AT_ONCE
-    assert {f"{ip}:{port}" for ip, port in targets[:DIALLED_AT_ONCE]} <= set(found)
+def test_many_addresses_are_dialled_in_batches() -> None:
+    """After a batch that took all the time there is no other; the script may be handed over as an argument."""
+    with silent() as mute:
+        port = mute.getsockname()[1]
+        targets = [(f"127.0.{n // 250}.{n % 250 + 1}", port) for n in range(3 * DIALLED_AT_ONCE)]
+        found = seen(targets).reachable_ports
+    assert found == {f"{ip}:{port}": False for ip, port in targets[:DIALLED_AT_ONCE]}
     thousand_nodes = [(f"192.168.{n // 250}.{n % 250 + 1}", port) for n in range(1000) for port in (6379, 16379)]
     assert len(look_script(HOST, thousand_nodes, remote=False)) < MOST_IN_ONE_ARGUMENT
 
