@@ -17,11 +17,14 @@ from provisioning.inventory import Host, Node
 CONNECT_SECONDS = 2
 """How long one TCP connect may take; on a LAN it takes under a millisecond."""
 
+MORE_SECONDS = 1
+"""How much longer, where the host did not run it all that time."""
+
 DIALLED_AT_ONCE = 50
 """Connects of one batch: each is a shell of its own."""
 
 DIAL_SECONDS = 2
-"""No batch begins later. With CONNECT_SECONDS all of them end well within what the whole script may take."""
+"""No batch begins later. Each then ends, by CONNECT_SECONDS and MORE_SECONDS, within what the whole script may take."""
 
 TOOLS = {"bash": ("reachable_ports",), "ss": ("listening",), "ps": ("processes", "open_files")}
 """What the script needs on a host, and the fields that are missing without."""
@@ -47,13 +50,14 @@ bash -c '
 dial() {{
 exec 4< <(echo "$BASHPID"; {{ : 3<>"/dev/tcp/$1/$2"; }} 2>/dev/null && echo open || echo closed)
 read -r dialler <&4 || return
-until read -r -t {CONNECT_SECONDS} said <&4
+for seconds in {CONNECT_SECONDS} {MORE_SECONDS}
 do
+read -r -t $seconds said <&4 && echo "connect $1:$2 $said" && return
 [ $? -gt 128 ] || return
 state= && read -r _ _ state _ <"/proc/$dialler/stat"
-[ "$state" = S ] && said=closed && kill "$dialler" && break
+[ "$state" = S ] && echo "connect $1:$2 closed" && break
 done
-echo "connect $1:$2 $said"
+kill "$dialler"
 }}
 dialled=0 SECONDS=0
 while read -r host port
@@ -69,8 +73,8 @@ wait
 """Dials the addresses that follow, one ``host port`` a line up to ``END``; they are data and nothing else.
 
 Each is dialled by a process of its own, whose time begins when it runs. One that is over its time has had no
-answer if it sleeps; one that the host has given no processor for so long has the same time once more. Whoever
-ends without a word says nothing of the port.
+answer if it sleeps; one that the host has given no processor for so long has MORE_SECONDS. Whoever ends without a
+word then, or before, says nothing of the port.
 """
 
 OF_REMOTE = (

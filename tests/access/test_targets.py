@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import json
 import socket
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -16,7 +17,9 @@ from fixtures.options import RULE_TESTS
 from fixtures.rules.catalogue import catalogue
 from fixtures.session import Session
 from provisioning.cluster import Cluster
+from provisioning.discovery import ANSWER_SECONDS
 from provisioning.errors import NodeUnreachable
+from provisioning.evidence.collect import SLACK_SECONDS
 from provisioning.faults import KillHost, PauseNode, inject
 from provisioning.hosts.simulated import SimulatedHost
 from provisioning.inventory import Inventory, Node
@@ -35,8 +38,11 @@ RULES = {rule.id for rule in catalogue()}
 LOOK_SECONDS = 15.0
 """What a look may take, whatever is silent."""
 
-START_SECONDS = 15.0
-"""Start of Python, the walk from the seed and the end of the run, on a loaded machine; 3 s on an idle one."""
+START_SECONDS = 60.0
+"""A guard: a server of a test answers within a second on an idle machine."""
+
+BUSY = 2
+"""Of a machine that is busy with other things: so many times what a run took that asked nobody."""
 
 NOBODY = "there is no such password"
 
@@ -54,6 +60,18 @@ def from_seed(cluster: Cluster, folder: Path, address: str, *options: str, passw
     run = launched(folder / "run", "--seed", address, *options, environment=environment)
     check_secret(cluster, run)
     return run
+
+
+def look_seconds(run: Launched) -> float:
+    """Return what the look took that was judged."""
+    return float(json.loads(run.evidence.read_text(encoding="utf-8"))["duration"])
+
+
+def check_waits_no_longer_than_a_deadline(run: Launched, folder: Path) -> None:
+    """Assert it of a run, by another one beside it that has nobody to wait for: what it is given is no address."""
+    other = launched(folder, "--seed", "nobody", environment=WITHOUT_ENGINE)
+    assert other.is_refusal, other.said
+    assert run.seconds < ANSWER_SECONDS + SLACK_SECONDS + BUSY * other.seconds
 
 
 def check_secret(cluster: Cluster, *runs: Launched) -> None:
@@ -173,7 +191,7 @@ def test_a_paused_master_is_named_in_time(fresh_cluster: Cluster, tmp_path: Path
         run = from_seed(fresh_cluster, tmp_path, seed.address)
     assert (run.code, run.document["verdict"]) == (1, "violated"), run.said
     assert ("node-unreachable", victim.address) in run.found
-    assert run.seconds < LOOK_SECONDS + START_SECONDS
+    assert look_seconds(run) < LOOK_SECONDS
 
 
 @pytest.mark.slow
@@ -184,7 +202,7 @@ def test_a_dead_host_is_named_in_time(fresh_cluster: Cluster, tmp_path: Path) ->
         run = from_seed(fresh_cluster, tmp_path, seed.address)
     assert (run.code, run.document["verdict"]) == (1, "violated"), run.said
     assert run.found >= {("node-unreachable", node.address) for node in host.nodes}
-    assert run.seconds < LOOK_SECONDS + START_SECONDS
+    assert look_seconds(run) < LOOK_SECONDS
 
 
 def test_a_wrong_password_is_one_message(cluster: Cluster, tmp_path: Path) -> None:
@@ -238,7 +256,7 @@ def test_an_address_that_nobody_has_is_one_message_in_time(cluster: Cluster, tmp
     run = from_seed(cluster, tmp_path, f"{free_address(cluster)}:6373")
     assert run.is_refusal, run.said
     assert "no answer" in run.said or "No route" in run.said
-    assert run.seconds < START_SECONDS
+    check_waits_no_longer_than_a_deadline(run, tmp_path)
 
 
 @pytest.mark.slow
@@ -248,7 +266,7 @@ def test_a_server_that_says_nothing_is_one_message_in_time(cluster: Cluster, tmp
         run = from_seed(cluster, tmp_path, "{}:{}".format(*silent.getsockname()))
     assert run.is_refusal, run.said
     assert "no answer within" in run.said
-    assert run.seconds < START_SECONDS
+    check_waits_no_longer_than_a_deadline(run, tmp_path)
 
 
 @pytest.mark.slow
@@ -306,7 +324,7 @@ def test_real_hosts_that_let_nobody_in_leave_the_verdict_unknown(cluster: Cluste
     for host in cluster.inventory.hosts:
         assert summary.count(f"not collected: {host.name}: ") == 1
     assert "connection refused" in summary
-    assert run.seconds < LOOK_SECONDS + START_SECONDS
+    assert look_seconds(run) < LOOK_SECONDS
     check_secret(cluster, run)
 
 

@@ -16,10 +16,7 @@ from typing import Any, Self
 from provisioning.docker_engine import Engine
 from provisioning.ownership import MARK, OWNER_LABEL
 from provisioning.waiting import wait_until
-
-ROOT = Path(__file__).parents[2]
-RUN_SECONDS = 240.0
-"""Budget for one inner run on a loaded machine; it takes 10 to 25 s on an idle one."""
+from tests.launched import LAUNCHER, ROOT, SECONDS
 
 
 class Subrun:
@@ -35,11 +32,12 @@ class Subrun:
         self.state = state
         state.mkdir(exist_ok=True)
         self.log = state / f"output-{len(list(state.glob('output-*')))}"
+        start = LAUNCHER if module == "pytest" else ("-m", module)
         extra = ("--report", str(state / "report"), "-p", "no:cacheprovider") if module == "pytest" else ()
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
         with self.log.open("wb") as output:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", module, *arguments, *extra],
+                [sys.executable, *start, *arguments, *extra],
                 cwd=ROOT,
                 env={**inherited, **(environment or {}), "REDIS_GAUNTLET_STATE": str(state)},
                 stdin=subprocess.DEVNULL,
@@ -66,7 +64,7 @@ class Subrun:
     def wait_exit(self) -> int:
         """Wait for the end and return the exit code. Raises WaitTimeout showing the output."""
         wait_until(
-            lambda: self.process.poll() is not None, "the run ends", RUN_SECONDS, shown=lambda: self.output, poll=0.1
+            lambda: self.process.poll() is not None, "the run ends", SECONDS, shown=lambda: self.output, poll=0.1
         )
         return int(self.process.returncode)
 
@@ -79,7 +77,7 @@ class Subrun:
             assert self.process.poll() is None, f"the run ended before {what}:\n{self.output}"
             return False
 
-        wait_until(look, what, RUN_SECONDS, shown=lambda: self.output)
+        wait_until(look, what, SECONDS, shown=lambda: self.output)
 
     def signal_group(self, number: signal.Signals) -> None:
         """Send a signal to the run and all its workers, as a terminal does."""

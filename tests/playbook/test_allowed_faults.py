@@ -4,13 +4,8 @@ from __future__ import annotations
 
 import getpass
 import os
-import signal
 import socket
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -26,7 +21,8 @@ from provisioning.hosts.harm_claim import CHANGING, MARK
 from provisioning.hosts.remote_servers import UNIT
 from provisioning.hosts.simulated import File
 from provisioning.real_site import LONGEST_HARM, RealSite
-from tests.launched import LAUNCHER, ROOT, SECONDS, Launched, launched
+from tests.hosts.subrun import Subrun
+from tests.launched import Launched, launched
 from tests.playbook.conftest import Building, Site, run_ids
 
 pytestmark = [pytest.mark.destructive, pytest.mark.slow]
@@ -325,7 +321,7 @@ def test_what_a_killed_run_left_down_the_next_one_starts(site: Site, tmp_path: P
     """A run that is killed while servers are down can start nothing; its successor does that, with its claims."""
     cluster, state = site.cluster, tmp_path / "state"
     try:
-        killed_while_down(site, tmp_path, state)
+        killed_while_down(site, state)
         assert left_on(site, OTHER).split() == [MARK]
         after = broken(site, tmp_path / "after", OTHER, state=state)
         assert after.code == 0, after.said
@@ -342,7 +338,7 @@ def test_what_a_killed_run_left_down_starts_by_itself(site: Site, tmp_path: Path
     """Though nobody ever runs again: the host starts its servers after a while."""
     cluster = site.cluster
     victims = site.inventory.host(VICTIM).nodes
-    killed_while_down(site, tmp_path, tmp_path / "state")
+    killed_while_down(site, tmp_path / "state")
     try:
         cluster.wait_for(
             lambda: all(cluster.state(node) != "unreachable" for node in victims),
@@ -357,41 +353,15 @@ def test_what_a_killed_run_left_down_starts_by_itself(site: Site, tmp_path: Path
         cluster.restore_layout()
 
 
-def killed_while_down(site: Site, folder: Path, state: Path) -> None:
-    """SIGKILL a run while the servers of the first victim are down."""
-    cluster = site.cluster
+def killed_while_down(site: Site, state: Path) -> None:
+    """SIGKILL a run while the servers of the first victim are down; nothing else that it started is killed."""
     victims = site.inventory.host(VICTIM).nodes
-    said = folder / "said.txt"
 
-    def harmed() -> bool:
-        assert run.poll() is None, f"the run has ended before it harmed anybody\n{said.read_text()}"
-        return all(cluster.state(node) == "unreachable" for node in victims)
+    def are_dead() -> bool:
+        return all(site.cluster.state(node) == "unreachable" for node in victims)
 
-    with begun(site, said, state) as run:
-        cluster.wait_for(harmed, f"the servers of {VICTIM} are dead", SECONDS)
-        run.send_signal(signal.SIGKILL)
-        run.wait()
-    assert all(cluster.state(node) == "unreachable" for node in victims)
-
-
-@contextmanager
-def begun(site: Site, said: Path, state: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """Begin a run that harms the first victim, with its terminal in a file; it is ended with the block."""
-    known = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "REDIS_GAUNTLET_"))}
-    ours = {"REDIS_GAUNTLET_PASSWORD": site.password, "REDIS_GAUNTLET_STATE": str(state), "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, *LAUNCHER, "-p", "no:cacheprovider", "--report", str(said.parent / "report")]
-    with (
-        said.open("wb") as terminal,
-        subprocess.Popen(
-            [*command, *harming(site, VICTIM)],
-            cwd=ROOT,
-            env={**known, **ours},
-            stdin=subprocess.DEVNULL,
-            stdout=terminal,
-            stderr=subprocess.STDOUT,
-        ) as run,
-    ):
-        try:
-            yield run
-        finally:
-            run.kill()
+    with Subrun(state, *harming(site, VICTIM), environment={"REDIS_GAUNTLET_PASSWORD": site.password}) as run:
+        run.wait_for(are_dead, f"the servers of {VICTIM} are dead")
+        run.process.kill()
+        run.process.wait()
+    assert are_dead()

@@ -14,15 +14,12 @@ import pytest
 from provisioning import playground
 from provisioning.__main__ import main
 from provisioning.ansible_inventory import DEFAULT_INVENTORY
+from tests.launched import ROOT, SECONDS
 
 pytestmark = pytest.mark.unit
 
-ROOT = Path(__file__).parents[2]
 DEAD = "tcp://127.0.0.1:1"
 """A DOCKER_HOST where nobody listens."""
-
-SECONDS = 180
-"""Budget for one inner run: seconds on an idle machine, many times that on a loaded one."""
 
 
 @pytest.fixture(autouse=True)
