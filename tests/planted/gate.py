@@ -18,6 +18,9 @@ from tests.planted.plant import Plant
 
 T = TypeVar("T")
 
+LOOKS = 4
+"""How many looks a wait may need, of which each takes several seconds on an overloaded machine."""
+
 BLOCKED = 5
 """Reasons shown why a verdict is unknown; one silent node gives dozens."""
 
@@ -39,14 +42,21 @@ class Gate:
     def __init__(self, cluster: Cluster, run: str) -> None:
         self.cluster = cluster
         self.run = run
-        self.budget = REJOIN_SECONDS + 4 * cluster.inventory.node_timeout
-        """Seconds for a defect to show, or for a repair to work: detection, an election, a rejoin."""
+        self.slowest = 0.0
+        """Seconds that the slowest look took."""
         self.seen: Judgement | None = None
         """What the last look said, None where something was done since."""
 
+    @property
+    def budget(self) -> float:
+        """Seconds for a defect to show, or for a repair to work: detection, an election, a rejoin, and the looks."""
+        return REJOIN_SECONDS + 4 * self.cluster.inventory.node_timeout + LOOKS * self.slowest
+
     def look(self) -> Judgement:
         """Return what all rules say now."""
-        self.seen = judge(look_everywhere(self.cluster.inventory, self.cluster.simulation, probe_run=self.run))
+        evidence = look_everywhere(self.cluster.inventory, self.cluster.simulation, probe_run=self.run)
+        self.slowest = max(self.slowest, evidence.duration)
+        self.seen = judge(evidence)
         return self.seen
 
     def glance(self) -> Judgement:

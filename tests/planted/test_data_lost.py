@@ -13,7 +13,7 @@ from provisioning.inventory import Node
 from provisioning.waiting import wait_until
 from tests.dataset import fill
 from tests.planted.acts import kill, on_host, start
-from tests.planted.gate import Gate
+from tests.planted.gate import PACE, Gate
 from tests.planted.plants.data import lose_data
 
 pytestmark = pytest.mark.destructive
@@ -41,7 +41,7 @@ def expect(gate: Gate, rule: str, node: Node) -> None:
         said = [(each.rule, each.subject, each.severity) for each in gate.look().findings]
         return said == [(rule, node.full_name, Severity.ERROR)]
 
-    wait_until(found, f"{rule} of {node.full_name} and nothing else", gate.budget)
+    wait_until(found, f"{rule} of {node.full_name} and nothing else", gate.budget, poll=PACE)
 
 
 def test_lost_data_is_found_although_every_node_says_ok(filled: Cluster, run: str) -> None:

@@ -118,7 +118,7 @@ def test_looking_again_is_part_of_the_time(whole: Cluster) -> None:
         seen = settled(counted, node_timeout=5.0)
         took = time.monotonic() - began
     assert took < ALL_SECONDS
-    assert count > 1
+    assert count > 1 or took > ALL_SECONDS / 2, "there was time for another look"
     assert judge(seen).of("node-unreachable")
 
 
