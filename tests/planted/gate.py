@@ -15,6 +15,7 @@ from provisioning.errors import WaitTimeout
 from provisioning.evidence.hosts_look import look_everywhere
 from provisioning.waiting import wait_until
 from tests.planted.plant import Plant
+from tests.planted.repairing import repair
 
 T = TypeVar("T")
 
@@ -46,6 +47,8 @@ class Gate:
         """Seconds that the slowest look took."""
         self.seen: Judgement | None = None
         """What the last look said, None where something was done since."""
+        self.done: set[str] = set()
+        """The lines of repairs that were run."""
 
     @property
     def budget(self) -> float:
@@ -74,13 +77,27 @@ class Gate:
 
         self._wait(whole, "no finding")
 
-    def failover_given_up(self, repaired: Collection[Finding]) -> bool:
-        """True where these findings were repaired by a manual failover and the same ones are there again.
+    def repair(self, findings: Collection[Finding]) -> None:
+        """Run what these findings say, every line as it stands and once. Raises RepairFailed."""
+        self.done.update(repair(self.cluster, findings))
+        self.seen = None
 
-        A server gives a manual failover up after 5 s (CLUSTER_MF_TIMEOUT), which its log alone tells.
+    def wait_repaired(self, rule: str) -> None:
+        """Wait until no rule finds anything; what this one says anew by then is run too, as who reads it again would.
+
+        A look in the moment in which a server starts sees its container run and the node silent, and says another
+        thing than the next look. And a manual failover that is given up (after 5 s: CLUSTER_MF_TIMEOUT), which the
+        server's log alone tells, is asked for once more. Raises WaitTimeout.
         """
-        asked = {(found.rule, found.subject) for found in repaired if "CLUSTER FAILOVER" in found.repair}
-        return bool(asked) and asked <= {(found.rule, found.subject) for found in self.look().findings}
+        try:
+            self.wait_whole()
+        except WaitTimeout:
+            left = self.look().of(rule)
+            said = {line for found in left for line in found.repair.splitlines()}
+            if not (said - self.done or any("CLUSTER FAILOVER" in line for line in said)):
+                raise
+            self.repair(left)
+            self.wait_whole()
 
     def wait_found(self, plant: Plant, subjects: Collection[str]) -> None:
         """Wait until the plant's rule finds exactly these subjects. Raises Missed."""
@@ -100,8 +117,9 @@ class Gate:
         """Wait until the rule of that step finds something, those of the steps before nothing, and no stranger.
 
         A stranger is a rule that does not follow from the plant. What it finds and what cannot pass by
-        itself is not waited for. Where the step is a failover, findings must have stayed the same for a
-        node timeout: who has just come back is refused one until all have learnt of it.
+        itself is not waited for. A finding that says nothing but what was run already is one of which more
+        will be said: what was run takes time to work. Where the step is a failover, findings must have stayed
+        the same for a node timeout: who has just come back is refused one until all have learnt of it.
         """
         rule, gone = plant.steps[step], frozenset(plant.steps[:step])
         before, since = frozenset[tuple[str, str]](), time.monotonic()
@@ -120,9 +138,11 @@ class Gate:
             seen, last = last or self.look(), None
             summary = frozenset((found.rule, found.subject) for found in seen.findings)
             before, since = summary, since if summary == before else time.monotonic()
-            failover = step and any("CLUSTER FAILOVER" in found.repair for found in seen.of(rule))
+            said = {line for found in seen.of(rule) for line in found.repair.splitlines()}
+            failover = step and any("CLUSTER FAILOVER" in line for line in said)
             settled = not failover or time.monotonic() - since >= self.cluster.inventory.node_timeout
-            return seen if clean(seen) and seen.of(rule) and settled else None
+            new = said - self.done if said else seen.of(rule)
+            return seen if clean(seen) and new and settled else None
 
         return self._wait(ready, f"{rule}, and nothing that does not follow from {plant.id}", plant.related)
 

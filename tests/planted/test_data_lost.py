@@ -9,7 +9,7 @@ import pytest
 from fixtures.cluster import CLUSTER, SUPPLY, Supply
 from fixtures.rules.finding import Severity
 from provisioning.cluster import Cluster
-from provisioning.inventory import Node
+from provisioning.inventory import Node, with_node_timeout
 from provisioning.waiting import wait_until
 from tests.dataset import fill
 from tests.planted.acts import kill, on_host, start
@@ -21,12 +21,15 @@ pytestmark = pytest.mark.destructive
 CUT_BYTES = 5
 """So much of the last command in an AOF is missing that it cannot be read."""
 
+UNSUSPECTED_MS = 15_000
+"""A node timeout within which a master is back that was killed, and whose file was changed, on a loaded machine too."""
+
 
 @pytest.fixture
 def filled(request: pytest.FixtureRequest, garden: Supply) -> Iterator[Cluster]:
     """A cluster of its own with keys in every shard: nobody else's writes are in what its replicas remember."""
     request.node.stash[SUPPLY] = garden
-    found = garden.build(garden.layout)
+    found = garden.build(with_node_timeout(garden.layout, UNSUSPECTED_MS))
     request.node.stash[CLUSTER] = found
     fill(found)
     yield found

@@ -6,13 +6,10 @@ from typing import Any
 
 import pytest
 
-from fixtures.rules.finding import Finding
 from provisioning.cluster import Cluster
-from provisioning.errors import WaitTimeout
 from tests.planted.gate import Gate
 from tests.planted.plant import Plant
 from tests.planted.plants import all_plants
-from tests.planted.repairing import repair
 from tests.planted.witness import Witness
 
 pytestmark = pytest.mark.destructive
@@ -37,18 +34,11 @@ def test_a_planted_defect_is_found_and_repaired(
         witness(plant, bed)
         gate.seen = None
 
-    repaired: tuple[Finding, ...] = ()
-    for step in range(len(plant.steps)):
-        repaired = gate.wait_step(plant, step).of(plant.steps[step])
+    for step, rule in enumerate(plant.steps):
+        seen = gate.wait_step(plant, step)
         if plant.by_hand and not step:
             plant.by_hand(bed)
+            gate.seen = None
         else:
-            repair(bed, repaired)
-        gate.seen = None
-    try:
-        gate.wait_whole()
-    except WaitTimeout:
-        if not gate.failover_given_up(repaired):
-            raise
-        repair(bed, repaired)  # as who sees the finding again would
-        gate.wait_whole()
+            gate.repair(seen.of(rule))
+    gate.wait_repaired(plant.steps[-1])
