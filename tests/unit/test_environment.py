@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.launched import SECONDS
+
 pytestmark = pytest.mark.unit
 
 ROOT = Path(__file__).parents[2]
@@ -32,7 +34,7 @@ def environment(tree: Path, **variables: str) -> subprocess.CompletedProcess[str
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=SECONDS,
     )
 
 
