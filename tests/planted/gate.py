@@ -15,7 +15,7 @@ from provisioning.errors import WaitTimeout
 from provisioning.evidence.hosts_look import look_everywhere
 from provisioning.waiting import wait_until
 from tests.planted.plant import Plant
-from tests.planted.repairing import repair
+from tests.planted.repairing import lines_of, repair
 
 T = TypeVar("T")
 
@@ -93,8 +93,8 @@ class Gate:
             self.wait_whole()
         except WaitTimeout:
             left = self.look().of(rule)
-            said = {line for found in left for line in found.repair.splitlines()}
-            if not (said - self.done or any("CLUSTER FAILOVER" in line for line in said)):
+            said = lines_of(left)
+            if self.done.issuperset(said) and not any("CLUSTER FAILOVER" in line for line in said):
                 raise
             self.repair(left)
             self.wait_whole()
@@ -138,10 +138,10 @@ class Gate:
             seen, last = last or self.look(), None
             summary = frozenset((found.rule, found.subject) for found in seen.findings)
             before, since = summary, since if summary == before else time.monotonic()
-            said = {line for found in seen.of(rule) for line in found.repair.splitlines()}
+            said = lines_of(seen.of(rule))
             failover = step and any("CLUSTER FAILOVER" in line for line in said)
             settled = not failover or time.monotonic() - since >= self.cluster.inventory.node_timeout
-            new = said - self.done if said else seen.of(rule)
+            new = not self.done.issuperset(said) if said else bool(seen.of(rule))
             return seen if clean(seen) and new and settled else None
 
         return self._wait(ready, f"{rule}, and nothing that does not follow from {plant.id}", plant.related)

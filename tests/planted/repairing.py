@@ -31,13 +31,18 @@ class RepairFailed(AssertionError):
     """A line of a repair is no command, or the command was refused."""
 
 
+def lines_of(findings: Iterable[Finding]) -> list[str]:
+    """Return every line of what these findings say is to be done, once."""
+    return list(dict.fromkeys(line for finding in findings for line in finding.repair.splitlines()))
+
+
 def repair(cluster: Cluster, findings: Iterable[Finding]) -> list[str]:
     """Run what these findings say, every line as it stands and once; return the lines.
 
     Lines that begin with redis-cli are run on a node's machine with the password in REDISCLI_AUTH, all
     others on this one. Raises RepairFailed.
     """
-    lines = list(dict.fromkeys(line for finding in findings for line in finding.repair.splitlines()))
+    lines = lines_of(findings)
     for line in lines:
         ended = _on_a_node(cluster, line) if line.startswith("redis-cli ") else _here(cluster, line)
         if ended.code or REFUSED.search(ended.output):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 
 import pytest
@@ -67,43 +68,39 @@ def test_dockerd_that_ends_at_once(calls: list[str], monkeypatch: pytest.MonkeyP
     assert "dockerd.log" in caught.value.advice
 
 
-def test_lock_makes_the_second_wait(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """A lock that somebody holds is waited for, and the wait is told."""
-    monkeypatch.setenv("REDIS_GAUNTLET_STATE", str(tmp_path))
-    waiting, entered = threading.Event(), threading.Event()
-
-    def second() -> None:
-        with held("one", waiting.set):
-            entered.set()
-
-    with held("one"):
-        thread = threading.Thread(target=second)
-        thread.start()
-        assert waiting.wait(5)
-        assert not entered.is_set()
-    thread.join(5)
-    assert entered.is_set()
-
-
-def test_those_who_share_a_lock_do_not_wait_for_each_other(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Who wants it alone waits for the last of them."""
-    monkeypatch.setenv("REDIS_GAUNTLET_STATE", str(tmp_path))
+def check_waits_for(*holders: AbstractContextManager[None]) -> None:
+    """Assert that who wants the lock alone has it once all of these have let go, and not before, and tells the wait."""
     waiting, entered = threading.Event(), threading.Event()
 
     def alone() -> None:
         with held("one", waiting.set):
             entered.set()
 
-    def fails_to_wait() -> None:
-        raise AssertionError("one who shares the lock waits")
-
-    with held("one", shared=True), held("one", fails_to_wait, shared=True):
-        thread = threading.Thread(target=alone)
+    thread = threading.Thread(target=alone)
+    with ExitStack() as stack:
+        for holder in holders:
+            stack.enter_context(holder)
         thread.start()
         assert waiting.wait(5)
         assert not entered.is_set()
     thread.join(5)
     assert entered.is_set()
+
+
+def test_lock_makes_the_second_wait(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A lock that somebody holds is waited for, and the wait is told."""
+    monkeypatch.setenv("REDIS_GAUNTLET_STATE", str(tmp_path))
+    check_waits_for(held("one"))
+
+
+def test_those_who_share_a_lock_do_not_wait_for_each_other(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Who wants it alone waits for the last of them."""
+    monkeypatch.setenv("REDIS_GAUNTLET_STATE", str(tmp_path))
+
+    def fails_to_wait() -> None:
+        raise AssertionError("one who shares the lock waits")
+
+    check_waits_for(held("one", shared=True), held("one", fails_to_wait, shared=True))
 
 
 def test_state_directory_is_private(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -9,11 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.launched import SECONDS
+from tests.launched import ROOT, SECONDS
 
 pytestmark = pytest.mark.unit
 
-ROOT = Path(__file__).parents[2]
 SCRIPT = Path("provisioning/setup/environment.sh")
 
 
