@@ -153,6 +153,7 @@ def test_nothing_is_found_while_the_cluster_is_written_to(
     try:
         with writing(busy, size):
             watched(busy).keep_while_busy(WHILE_BUSY)
+        busy.wait_ready(busy.rejoin_budget)
         evicted = {int(busy.info(node)["evicted_keys"]) > 0 for node in busy.inventory.masters}
         assert evicted == {settings is CACHE}
         watched(busy).keep(AFTERWARDS)
