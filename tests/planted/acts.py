@@ -7,6 +7,8 @@ from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from typing import Any
 
+import docker.errors
+
 from provisioning.cluster import Cluster
 from provisioning.faults import KillNode
 from provisioning.hosts.simulated import File
@@ -58,6 +60,28 @@ def start(cluster: Cluster, *nodes: Node) -> None:
         f"an answer of {', '.join(node.full_name for node in nodes)}",
         ENGINE_SECONDS,
     )
+
+
+def pause(cluster: Cluster, container: str) -> None:
+    """Let the engine pause this container, and ask it again while a process there waits for the disk.
+
+    Such a process cannot be frozen with version 1 of control groups. The engine gives up in milliseconds,
+    lets the container run on and says so; asking again is its caller's part (opencontainers/runc#4388).
+    """
+    api: Any = cluster.simulated.engine.client.api
+    answers: list[str] = []
+
+    def paused() -> bool:
+        try:
+            api.pause(container)
+        except docker.errors.APIError as problem:
+            answers.append(str(problem))
+            if "unable to freeze" not in answers[-1]:
+                raise
+            return False
+        return True
+
+    wait_until(paused, f"{container} is paused", ENGINE_SECONDS, shown=lambda: answers[-1])
 
 
 def on_host(cluster: Cluster, host: str, command: str) -> str:

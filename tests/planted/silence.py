@@ -10,7 +10,7 @@ from typing import Any
 from provisioning.cluster import Cluster
 from provisioning.faults import KillHost, PauseNode, inject
 from provisioning.inventory import Node
-from tests.planted.acts import on_host
+from tests.planted.acts import on_host, pause
 
 USUAL_SECONDS = 8.0
 """A silent node is waited for once, and greeted once more while the hosts are looked at."""
@@ -50,7 +50,7 @@ def black_holed(cluster: Cluster, node: Node) -> Iterator[None]:
 def frozen(cluster: Cluster, host: str) -> Iterator[None]:
     """Pause the container that is the host: nothing can be run there, and the nodes beside it go on."""
     api: Any = cluster.simulated.engine.client.api
-    api.pause(cluster.simulated.hosts[host].name)
+    pause(cluster, cluster.simulated.hosts[host].name)
     try:
         yield
     finally:

@@ -11,7 +11,7 @@ from typing import Any
 
 from provisioning.cluster import Cluster
 from provisioning.inventory import Node
-from tests.planted.acts import on_host
+from tests.planted.acts import on_host, pause
 from tests.planted.plant import plant
 from tests.planted.plants.members import DEAD_REPLICA
 
@@ -51,8 +51,7 @@ def container_stopped(cluster: Cluster) -> str:
 @plant("container-not-running", "the container of a replica is paused", also=PAUSED)
 def container_paused(cluster: Cluster) -> str:
     node = cluster.inventory.replicas[0]
-    api: Any = cluster.simulated.engine.client.api
-    api.pause(cluster.simulated.nodes[node.full_name].name)
+    pause(cluster, cluster.simulated.nodes[node.full_name].name)
     return node.full_name
 
 
