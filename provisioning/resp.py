@@ -22,6 +22,9 @@ from provisioning.tls import TlsError, handshake_failure, tls_context
 DEADLINE_SECONDS = 2.0
 """How long one command may take where nothing else is said: a healthy node answers within milliseconds."""
 
+LAST_LOOK_SECONDS = 0.001
+"""How long is looked for what has come when the deadline has passed; a timeout of 0 would be another error."""
+
 NO_PASSWORD_SET = ("without any password configured", "but no password is set")
 """What a server says to a password that it does not ask for (Redis 6 and later, and before): no login is needed."""
 
@@ -124,8 +127,9 @@ class Connection:
         """Send one command once and return its answer: str (bytes that are not UTF-8 as
         surrogates, so that they can be sent back), int, None or a list.
 
-        Raises Refused for an error answer, NodeUnreachable where no answer came within the deadline, and
-        GauntletError for a command that a read-only connection does not send.
+        Raises Refused for an error answer, NodeUnreachable where no answer came within the deadline (one that
+        is there counts, however late this process comes to look for it), and GauntletError for a command that
+        a read-only connection does not send.
         """
         return self.calls([words], deadline=deadline)[0]
 
@@ -210,8 +214,13 @@ class Connection:
 
     def _answer(self, until: float) -> Any:
         assert self._socket is not None
+        late = False
         while (answer := self._reader.gets()) is False:
-            self._socket.settimeout(_left(until))
+            if late:
+                raise TimeoutError("deadline passed")
+            left = until - time.monotonic()
+            late = left <= 0  # as wherever is waited: a machine that stood still turns no answer into silence
+            self._socket.settimeout(max(left, LAST_LOOK_SECONDS))
             received = self._socket.recv(65536)
             if not received:
                 raise ConnectionResetError("the server closed the connection")

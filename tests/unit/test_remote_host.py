@@ -29,12 +29,16 @@ def host(connection: str = "ssh", ansible_host: str = "10.0.0.1", **variables: A
     return Host("h1", "10.0.0.1", (), ansible_host, connection, variables)
 
 
-def refused(of: Host, seconds: float = 3.0) -> HostUnreachable:
+GRACE_SECONDS = 30.0
+"""What a loaded machine may need beyond a budget; what hangs does so for longer."""
+
+
+def refused(of: Host, seconds: float = 10.0) -> HostUnreachable:
     """Return the one error of a command on this host: in time, and with all that its reader needs."""
     began = time.monotonic()
     with pytest.raises(HostUnreachable) as caught:
         RemoteHost(of).run("true", seconds)
-    assert time.monotonic() - began < seconds + 2
+    assert time.monotonic() - began < seconds + GRACE_SECONDS
     assert "h1" in caught.value.summary
     assert caught.value.expected
     assert caught.value.advice
@@ -158,12 +162,14 @@ def test_a_port_that_is_silent_ends_in_time() -> None:
 def test_a_way_through_another_host_ends_in_time_too(tmp_path: Path) -> None:
     """A proxy command that never answers is ended with the rest."""
     proxy, pid = tmp_path / "proxy", tmp_path / "pid"
-    proxy.write_text(f"#!/bin/sh\necho $$ > {pid}\nexec sleep 60\n", encoding="utf-8")
+    proxy.write_text(f"#!/bin/sh\necho $$ > {pid}\nexec sleep 600\n", encoding="utf-8")
     proxy.chmod(0o755)
     given = host(ansible_ssh_common_args=f"{UNKNOWN} -o ProxyCommand={proxy}")
     assert refused(given, 1.0).observed in ("no login within 1 s", "no answer: the connection timed out")
     line = f"/proc/{pid.read_text(encoding='ascii').strip()}/cmdline"
-    wait_until(lambda: not (Path(line).exists() and Path(line).read_bytes()), "the end of the proxy command", 2.0)
+    wait_until(
+        lambda: not (Path(line).exists() and Path(line).read_bytes()), "the end of the proxy command", GRACE_SECONDS
+    )
 
 
 @needs_ssh
