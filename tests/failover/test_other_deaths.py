@@ -13,10 +13,10 @@ from provisioning.faults import Injection, KillNode, TerminateNode, inject
 from provisioning.inventory import Node
 from tests.dataset import fill, stored
 
+pytestmark = pytest.mark.destructive
+
 LATE = "no answer within the deadline"
 """What is said of a write that was sent and neither acknowledged nor refused in time."""
-
-pytestmark = pytest.mark.destructive
 
 
 def test_a_terminated_master_is_replaced(fresh_cluster: Cluster, observe: Callable[[Cluster], Observation]) -> None:
