@@ -54,8 +54,11 @@ SCRIPT_SECONDS = REST_SECONDS - 2 * WAY_SECONDS
 BUSY = 3
 """Of a machine that is busy with other things: so many times what a look at the healthy cluster took before."""
 
-INTERRUPTED_SECONDS = 2.0
-"""Until an interrupted look is over: well under LOOK_SECONDS, for which it would wait for a silent node."""
+STALL_SECONDS = 1.0
+"""Between the moment in which a look is decided upon and the one in which it begins, on a loaded machine."""
+
+INTERRUPTED_SECONDS = 4.0
+"""Until an interrupted look is over, its program too: under LOOK_SECONDS, for which it would wait for a silent node."""
 
 
 @pytest.fixture
@@ -105,20 +108,25 @@ def test_a_host_that_freezes_in_the_middle_of_a_look_holds_nobody_up(whole: Clus
 
 @pytest.mark.slow
 def test_looking_again_is_part_of_the_time(whole: Cluster) -> None:
-    """With a node paused, what may pass is looked at again, and all looks together end in time."""
-    count = 0
+    """With a node paused, what may pass is looked at again, where there is time for a look as long as those before.
 
-    def counted() -> Evidence:
-        nonlocal count
-        count += 1
-        return look(whole)[0]
+    Each look ends in time by itself. Whatever a loaded machine makes of the last of them, none is begun too late.
+    """
+    looks: list[tuple[float, float]] = []
+
+    def timed() -> Evidence:
+        began = time.monotonic()
+        seen, took = look(whole)
+        looks.append((began, took))
+        return seen
 
     with paused(whole, whole.inventory.masters[0]):
-        began = time.monotonic()
-        seen = settled(counted, node_timeout=5.0)
-        took = time.monotonic() - began
-    assert took < ALL_SECONDS
-    assert count > 1 or took > ALL_SECONDS / 2, "there was time for another look"
+        seen = settled(timed, node_timeout=5.0)
+    assert max(took for _, took in looks) < ALL_SECONDS, looks
+    for count, (began, _) in enumerate(looks[1:], 1):
+        another = max(took for _, took in looks[:count])
+        assert began - looks[0][0] + another < ALL_SECONDS + STALL_SECONDS, looks
+    assert len(looks) > 1 or looks[0][1] > ALL_SECONDS / 2 - STALL_SECONDS, "there was time for another look"
     assert judge(seen).of("node-unreachable")
 
 
@@ -136,7 +144,7 @@ def test_an_interrupted_look_ends_at_once(whole: Cluster, tmp_path: Path) -> Non
                 assert program.stdout is not None
                 assert program.stdout.readline() == "looking\n"
                 threads = Path(f"/proc/{program.pid}/task")
-                wait_until(lambda: len(list(threads.iterdir())) > 1, "the look waits for the node", INTERRUPTED_SECONDS)
+                wait_until(lambda: len(list(threads.iterdir())) > 1, "the look waits for the node", ALL_SECONDS)
                 program.send_signal(signal.SIGINT)
                 began = time.monotonic()
                 said, trouble = program.communicate(timeout=ALL_SECONDS)
