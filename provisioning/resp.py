@@ -25,6 +25,9 @@ DEADLINE_SECONDS = 2.0
 LAST_LOOK_SECONDS = 0.001
 """How long is looked for what has come when the deadline has passed; a timeout of 0 would be another error."""
 
+NO_ANSWER = "no answer within the deadline"
+"""Why a node counts as unreachable that let its time pass: whether it carried out what was sent is not known."""
+
 NO_PASSWORD_SET = ("without any password configured", "but no password is set")
 """What a server says to a password that it does not ask for (Redis 6 and later, and before): no login is needed."""
 
@@ -156,7 +159,7 @@ class Connection:
             # UnicodeError: the name of the host can be no host's name.
             self.close()
             reason = (
-                "no answer within the deadline"
+                NO_ANSWER
                 if isinstance(problem, TimeoutError)
                 else handshake_failure(problem, self._tls)
                 if self._tls is not None and isinstance(problem, ssl.SSLError)

@@ -11,12 +11,10 @@ from fixtures.history.observation import Observation
 from provisioning.cluster import RESTART_GUARD_SECONDS, Cluster
 from provisioning.faults import Injection, KillNode, TerminateNode, inject
 from provisioning.inventory import Node
+from provisioning.resp import NO_ANSWER
 from tests.dataset import fill, stored
 
 pytestmark = pytest.mark.destructive
-
-LATE = "no answer within the deadline"
-"""What is said of a write that was sent and neither acknowledged nor refused in time."""
 
 
 def test_a_terminated_master_is_replaced(fresh_cluster: Cluster, observe: Callable[[Cluster], Observation]) -> None:
@@ -54,7 +52,9 @@ def test_a_killed_replica_is_no_outage(fresh_cluster: Cluster, observe: Callable
                 for each in cluster.inventory.shards
             }
             masters = {each.master.full_name for each in cluster.inventory.shards}
-            wrong = [each for each in seen.probe.attempts if each.node in masters and each.detail not in ("", LATE)]
+            wrong = [
+                each for each in seen.probe.attempts if each.node in masters and each.detail not in ("", NO_ANSWER)
+            ]
             assert seen.promotions(injection) == []
         cluster.wait_replica(victim, shard.master, cluster.rejoin_budget)
 

@@ -15,14 +15,11 @@ from provisioning.hosts.ssh_login import HostUnreachable, SshLogin
 from provisioning.inventory import Host
 from provisioning.vault import Encrypted
 from provisioning.waiting import wait_until
-from tests.unit.test_resp import answers, serving
+from tests.unit.test_resp import NO_HANG_SECONDS, answers, serving
 
 pytestmark = pytest.mark.unit
 
 needs_ssh = pytest.mark.skipif(which("ssh") is None, reason="there is no ssh command on this machine (openssh-client)")
-
-GRACE_SECONDS = 30.0
-"""What a loaded machine may need beyond a budget; what hangs does so for longer."""
 
 UNKNOWN = "-F none -o UserKnownHostsFile=none -o GlobalKnownHostsFile=none"
 """Nothing of this machine's own settings and known hosts."""
@@ -37,7 +34,7 @@ def refused(of: Host, seconds: float = 10.0) -> HostUnreachable:
     began = time.monotonic()
     with pytest.raises(HostUnreachable) as caught:
         RemoteHost(of).run("true", seconds)
-    assert time.monotonic() - began < seconds + GRACE_SECONDS
+    assert time.monotonic() - began < seconds + NO_HANG_SECONDS
     assert "h1" in caught.value.summary
     assert caught.value.expected
     assert caught.value.advice
@@ -167,7 +164,7 @@ def test_a_way_through_another_host_ends_in_time_too(tmp_path: Path) -> None:
     assert refused(given, 5.0).observed in ("no login within 5 s", "no answer: the connection timed out")
     line = f"/proc/{pid.read_text(encoding='ascii').strip()}/cmdline"
     wait_until(
-        lambda: not (Path(line).exists() and Path(line).read_bytes()), "the end of the proxy command", GRACE_SECONDS
+        lambda: not (Path(line).exists() and Path(line).read_bytes()), "the end of the proxy command", NO_HANG_SECONDS
     )
 
 

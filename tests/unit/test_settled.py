@@ -47,17 +47,17 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 class Looks:
-    """Looks that see these, one after the other, the last of them for ever; each takes some seconds of the clock."""
+    """Looks that see these, one after the other, the last of them for ever; so with the seconds that each takes."""
 
-    def __init__(self, clock: Clock, *seen: Evidence, each_takes: float = 0.0) -> None:
+    def __init__(self, clock: Clock, *seen: Evidence, takes: Sequence[float] = (0.0,)) -> None:
         self.clock = clock
         self.seen: Sequence[Evidence] = seen
-        self.each_takes = each_takes
+        self.takes = takes
         self.count = 0
 
     def __call__(self) -> Evidence:
         self.count += 1
-        self.clock.now += self.each_takes
+        self.clock.now += self.takes[min(self.count, len(self.takes)) - 1]
         return self.seen[min(self.count, len(self.seen)) - 1]
 
 
@@ -94,13 +94,8 @@ def test_what_began_after_the_first_look_and_lasts_is_a_finding(clock: Clock) ->
 @pytest.mark.parametrize("first_takes", [0.0, 1.0])
 def test_what_lasts_two_node_timeouts_is_kept(clock: Clock, first_takes: float) -> None:
     """It is looked at again for two node timeouts after the first look; then what the last look shows counts."""
-    looks = Looks(clock, PASSING)
-
-    def look() -> Evidence:
-        clock.now += 0.0 if looks.count else first_takes
-        return looks()
-
-    assert settled(look, 5.0) is PASSING
+    looks = Looks(clock, PASSING, takes=(first_takes, 0.0))
+    assert settled(looks, 5.0) is PASSING
     assert looks.count == 2 + 2 * 5.0 / POLL_SECONDS
     assert clock.now == first_takes + 2 * 5.0 + POLL_SECONDS
 
@@ -119,7 +114,7 @@ def test_what_could_not_be_collected_is_asked_for_once_more(clock: Clock) -> Non
 @pytest.mark.parametrize(("each_takes", "count"), [(0.25, 31), (4.0, 3), (5.0, 3), (5.1, 2), (7.5, 2), (7.6, 1)])
 def test_looks_end_in_time_however_long_one_takes(clock: Clock, each_takes: float, count: int) -> None:
     """A look that would end after the time for all of them is not begun."""
-    looks = Looks(clock, PASSING, each_takes=each_takes)
+    looks = Looks(clock, PASSING, takes=(each_takes,))
     assert settled(looks, 60.0) is PASSING
     assert looks.count == count
     assert clock.now <= LONGEST_SECONDS + POLL_SECONDS
@@ -127,11 +122,6 @@ def test_looks_end_in_time_however_long_one_takes(clock: Clock, each_takes: floa
 
 def test_the_slowest_look_says_how_long_another_may_take(clock: Clock) -> None:
     """Looks that become slower after the first end in time too."""
-    looks = Looks(clock, PASSING)
-
-    def slower() -> Evidence:
-        clock.now += 7.0 if looks.count else 0.0
-        return looks()
-
-    assert settled(slower, 60.0) is PASSING
+    looks = Looks(clock, PASSING, takes=(0.0, 7.0))
+    assert settled(looks, 60.0) is PASSING
     assert looks.count == 3
